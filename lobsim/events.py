@@ -16,8 +16,15 @@ from enum import IntEnum, unique
 from typing import NamedTuple, TypeAlias
 
 
+class _Named(IntEnum):
+    """Prints as ``Side.BUY``, so that the repr of a command or an event pastes back as Python."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.{self.name}"
+
+
 @unique
-class Side(IntEnum):
+class Side(_Named):
     """Side of an order: BUY rests in `bids`, SELL in `asks`. ``1 - side`` is the other one."""
 
     BUY = 0
@@ -25,7 +32,7 @@ class Side(IntEnum):
 
 
 @unique
-class TimeInForce(IntEnum):
+class TimeInForce(_Named):
     """How long an order may rest: until cancelled, until `expire_ns`, not at all, or not at all and all or nothing."""
 
     GTC = 0
@@ -35,7 +42,7 @@ class TimeInForce(IntEnum):
 
 
 @unique
-class SelfTrade(IntEnum):
+class SelfTrade(_Named):
     """What happens when an order meets a resting order of its own owner; the incoming order's choice counts."""
 
     CANCEL_NEWEST = 0
@@ -46,7 +53,7 @@ class SelfTrade(IntEnum):
 
 
 @unique
-class Purpose(IntEnum):
+class Purpose(_Named):
     """Why an order was sent. Every trade carries its aggressor's purpose, so that a price fall can be taken apart."""
 
     UNSPECIFIED = 0
@@ -69,7 +76,7 @@ class Purpose(IntEnum):
 
 
 @unique
-class EventKind(IntEnum):
+class EventKind(_Named):
     """First slot of every event."""
 
     ACCEPTED = 0
@@ -85,7 +92,7 @@ class EventKind(IntEnum):
 
 
 @unique
-class Reason(IntEnum):
+class Reason(_Named):
     """Why an order was cancelled or a command rejected."""
 
     NONE = 0
