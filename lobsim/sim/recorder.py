@@ -1,0 +1,376 @@
+"""The recorder: what happens in a run goes to columns, to a digest and, in parts, to disk.
+
+The simulation thread only appends to lists. Every few thousand rows they become columns (small batches, because
+transposing tuples that have left the processor's cache costs six times as much), and every `rows_per_part` rows a
+checkpoint hands the columns of all tables to one background thread that derives the tables, hashes them in order and
+writes one part each. That thread works in polars, zstd and OpenSSL, which let the simulation run on meanwhile; the
+recorder waits before it hands over the next part, so that memory never holds more than two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from lobsim import __version__
+from lobsim.errors import InputError, RunError
+from lobsim.events import Event, EventKind
+from lobsim.records import FORMAT, TABLES, RunHeader, TableDigest, overall_digest, polars_schema
+from lobsim.sim.run_folder import RunFolder
+
+BATCH = 4096
+"""Rows that are turned into columns at once."""
+
+_SLOTS = ("event", "time_ns", "order_id", "account_id", "side", "price_ticks", "qty_lots", "slot7", "slot8", "slot9")
+_ECHOED = ("price_ticks", "qty_lots", "slot8", "slot9")
+_INT64_MAX = 2**63 - 1
+_SCHEMAS = {table: polars_schema(table) for table in TABLES}
+
+
+class Recorder:
+    """Records one run into `folder`, or (None) only counts and hashes it.
+
+    Raises `RunError` when the folder is not free (see `RunFolder`) or the disk fails; a failure of the background
+    thread surfaces at the next checkpoint. As a context manager it marks the run as stopped unless `close` was called.
+    Memory: at most two parts of each table, whatever the length of the run.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None,
+        header: RunHeader,
+        *,
+        rows_per_part: int = 250_000,
+        overwrite: bool = False,
+        threaded: bool = True,
+    ) -> None:
+        if rows_per_part < 1:
+            raise InputError(f"rows_per_part: {rows_per_part} must be at least 1")
+        self.folder = None if folder is None else Path(folder)
+        self.events_count = 0
+        self.digest: str | None = None
+        self.digests: dict[str, str] = {}
+        self._manifest = _manifest_of(header)
+        self._files = None
+        if self.folder is not None:
+            self._files = RunFolder(self.folder, self._manifest, header.scenario_toml, overwrite=overwrite)
+        self._rows_per_part = rows_per_part
+        self._batch = min(BATCH, rows_per_part)
+        self._events: list[Event] = []
+        self._owners: list[tuple[int, int]] = []
+        self._instrument_id = -1
+        self._rows: dict[str, list[tuple[Any, ...]]] = {
+            table: [] for table in TABLES if table not in ("orders", "trades")
+        }
+        self._quotes = self._rows["quotes"]
+        self._frames: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
+        self._pending = dict.fromkeys(TABLES, 0)
+        self._counts = dict.fromkeys(TABLES, 0)
+        self._keyframes = 0
+        self._hashes = {table: TableDigest(table) for table in TABLES}
+        self._last_ns = 0
+        self._worker = ThreadPoolExecutor(1, "lobsim-recorder") if threaded else None
+        self._written: Future[None] | None = None
+        self._open = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._open:
+            self.abort(kind.__name__ if kind else "not closed")
+
+    # --- hot path ---------------------------------------------------------------------------------------------------
+
+    def events(self, instrument_id: int, events: Sequence[Event]) -> None:
+        """All events of one command (or several whole commands) of one book, in order."""
+        buffer = self._events
+        if instrument_id != self._instrument_id:
+            self._instrument_id = instrument_id
+            self._owners.append((len(buffer), instrument_id))
+        buffer.extend(events)
+        if len(buffer) >= self._batch:
+            self._drain("orders")
+
+    def quote(
+        self, instrument_id: int, time_ns: int, bid: int | None, bid_qty: int, ask: int | None, ask_qty: int
+    ) -> None:
+        """Best prices (ticks, None when the side is empty) and displayed lots; call it only when they changed."""
+        self._quotes.append((time_ns, instrument_id, bid, bid_qty, ask, ask_qty))
+        if len(self._quotes) >= self._batch:
+            self._drain("quotes")
+
+    def depth(
+        self,
+        instrument_id: int,
+        time_ns: int,
+        bids: Sequence[tuple[int, int]],
+        asks: Sequence[tuple[int, int]],
+    ) -> None:
+        """Keyframe of all displayed levels (ticks, lots), between two commands, after the events handed over so far."""
+        seq = self.events_count + len(self._events)
+        key = (self._keyframes, seq, time_ns, instrument_id)
+        rows = self._rows["depth"]
+        rows += [(*key, side, price, qty) for side, levels in ((0, bids), (1, asks)) for price, qty in levels]
+        self._keyframes += 1
+        if len(rows) >= self._batch:
+            self._drain("depth")
+
+    def account(
+        self,
+        time_ns: int,
+        account_id: int,
+        equity: int,
+        maintenance: int,
+        margin_level_ppm: int | None,
+        leverage_ppm: int | None,
+        debt: int,
+        collateral_value: int,
+    ) -> None:
+        """A valuation of one account; amounts in quanta of the numeraire, ratios in millionths (None: undefined)."""
+        rows = self._rows["accounts"]
+        rows.append((time_ns, account_id, equity, maintenance, margin_level_ppm, leverage_ppm, debt, collateral_value))
+        if len(rows) >= self._batch:
+            self._drain("accounts")
+
+    def credit(
+        self,
+        time_ns: int,
+        kind: str,
+        account_id: int,
+        counterparty_id: int | None,
+        asset: str,
+        amount: int,
+        value: int | None,
+        ref_id: int | None,
+    ) -> None:
+        """Something happened to a debt: `amount` in quanta of `asset`, `value` in quanta of the numeraire."""
+        rows = self._rows["credit"]
+        rows.append((time_ns, kind, account_id, counterparty_id, asset, amount, value, ref_id))
+        if len(rows) >= self._batch:
+            self._drain("credit")
+
+    def milestone(self, time_ns: int, name: str, amount: int | None = None, unit: str = "") -> None:
+        """A link of the chain occurred, with its size."""
+        self._rows["milestones"].append((time_ns, name, amount, unit))
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows handed over per table; trades are counted when they reach their part."""
+        counts = {table: self._counts[table] + len(rows) for table, rows in self._rows.items()}
+        return {"orders": self.events_count + len(self._events), "trades": self._counts["trades"], **counts}
+
+    def close(self, *, end_ns: int | None = None, summary: Mapping[str, object] | None = None) -> str:
+        """Write the last parts and the complete manifest; returns the run's digest. A second call does nothing.
+
+        end_ns: when the run ended (default: the last recorded time). summary: plain data for the manifest.
+        """
+        if self.digest is None:
+            self._finish()
+            self.digests = {table: hash_.hexdigest() for table, hash_ in self._hashes.items()}
+            digest = overall_digest(self.digests)
+            self._manifest |= {
+                "summary": dict(summary or {}),
+                "digests": self.digests,
+                "digest": digest,
+                "complete": True,
+            }
+            self._write_manifest(end_ns)
+            self.digest = digest
+        return self.digest
+
+    def abort(self, reason: str = "", *, end_ns: int | None = None) -> None:
+        """Write what is there and leave the run marked as unfinished, with the reason."""
+        if not self._open:
+            return
+        try:
+            self._finish()
+        except RunError as error:  # the disk failed, perhaps that is why we are here: say so where it still can be read
+            reason = f"{reason}; {error}"
+        self._manifest["stopped"] = reason
+        self._write_manifest(end_ns)
+
+    def _finish(self) -> None:
+        if not self._open:
+            raise ValueError("the recorder was stopped: the run cannot be completed any more")
+        self._open = False
+        try:
+            self._checkpoint()
+            if self._written is not None:
+                self._written.result()
+        finally:
+            if self._worker is not None:
+                self._worker.shutdown()
+
+    def _write_manifest(self, end_ns: int | None) -> None:
+        if self._files is not None:
+            self._manifest["end_ns"] = self._last_ns if end_ns is None else end_ns
+            self._manifest["tables"] = {
+                table: {"rows": hash_.rows, "parts": self._files.parts[table]} for table, hash_ in self._hashes.items()
+            }
+            self._files.write_manifest(self._manifest)
+
+    # --- rows to columns --------------------------------------------------------------------------------------------
+
+    def _drain(self, table: str) -> None:
+        self._columnise(table)
+        if self._pending[table] >= self._rows_per_part:
+            self._checkpoint()
+
+    def _columnise(self, table: str) -> None:
+        frame = self._event_columns() if table == "orders" else self._row_columns(table)
+        if frame.height:
+            self._frames[table].append(frame)
+            self._pending[table] += frame.height
+
+    def _event_columns(self) -> pl.DataFrame:
+        events = self._events
+        if not events:
+            return pl.DataFrame()
+        starts = [start for start, _ in self._owners]
+        owners = np.array([owner for _, owner in self._owners], dtype=np.uint32)
+        lengths = np.diff([*starts, len(events)])
+        series = [_int_column(name, values) for name, values in zip(_SLOTS, zip(*events, strict=True), strict=True)]
+        series.append(pl.Series("instrument_id", np.repeat(owners, lengths)))
+        self.events_count += len(events)
+        events.clear()
+        self._owners = [(0, self._instrument_id)]
+        return pl.DataFrame(series)
+
+    def _row_columns(self, table: str) -> pl.DataFrame:
+        rows = self._rows[table]
+        if not rows:
+            return pl.DataFrame()
+        series = [
+            pl.Series(name, values, dtype=pl.Int128() if isinstance(dtype, pl.Decimal) else dtype).cast(dtype)
+            for (name, dtype), values in zip(_SCHEMAS[table].items(), zip(*rows, strict=True), strict=True)
+        ]
+        self._counts[table] += len(rows)
+        rows.clear()
+        return pl.DataFrame(series)
+
+    # --- columns to parts -------------------------------------------------------------------------------------------
+
+    def _checkpoint(self) -> None:
+        """Hand everything so far to the background thread, so that all tables on disk end at the same moment."""
+        self._columnise("orders")
+        for table in self._rows:
+            self._columnise(table)
+        frames, self._frames = self._frames, {table: [] for table in TABLES}
+        self._pending = dict.fromkeys(TABLES, 0)
+        if self._worker is None:
+            self._write(frames)
+            return
+        if self._written is not None:
+            self._written.result()
+        self._written = self._worker.submit(self._write, frames)
+
+    def _write(self, frames: dict[str, list[pl.DataFrame]]) -> None:
+        seq = self._hashes["orders"].rows
+        for table, batches in frames.items():
+            if table == "trades" or not batches:
+                continue
+            frame = pl.concat(batches)
+            batches.clear()
+            if table == "orders":
+                raw = frame.with_row_index("seq", seq)
+                frame = _orders_of(raw)
+                self._write_table("trades", _trades_of(raw))
+            self._write_table(table, frame)
+
+    def _write_table(self, table: str, frame: pl.DataFrame) -> None:
+        if frame.height == 0:
+            return
+        self._hashes[table].update(frame)
+        if table == "trades":
+            self._counts[table] += frame.height
+        self._last_ns = max(self._last_ns, int(frame["time_ns"].max()))  # type: ignore[arg-type]
+        if self._files is not None:
+            self._files.write_part(table, frame)
+
+
+def _int_column(name: str, values: Sequence[int | None]) -> pl.Series:
+    try:
+        return pl.Series(name, values, dtype=pl.Int64)
+    except (OverflowError, TypeError):
+        # a rejected command echoes any number its sender liked; what does not fit a column is recorded as its limit
+        if name not in _ECHOED:
+            raise
+        clamped = [value if value is None else max(-_INT64_MAX, min(_INT64_MAX, value)) for value in values]
+        return pl.Series(name, clamped, dtype=pl.Int64)
+
+
+def _orders_of(raw: pl.DataFrame) -> pl.DataFrame:
+    """Give slots 7 to 9 of each kind of event columns of their own."""
+    kind = pl.col("event")
+
+    def where(slot: str, *kinds: EventKind) -> pl.Expr:
+        return pl.when(kind.is_in([int(k) for k in kinds])).then(pl.col(slot))
+
+    accepted, triggered, refreshed = EventKind.ACCEPTED, EventKind.TRIGGERED, EventKind.REFRESHED
+    replaced, canceled = EventKind.REPLACED, EventKind.CANCELED
+    met = (EventKind.TRADE, EventKind.DECREMENTED)
+    rejected = (EventKind.REJECTED, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
+    columns = {
+        "purpose": where("slot7", accepted, triggered, *met, refreshed, replaced),
+        "reason": where("slot7", canceled, *rejected),
+        "display_lots": where("slot8", accepted, triggered, refreshed, replaced, *rejected),
+        "hidden_lots": pl.when(kind == int(canceled)).then(pl.col("slot8")).otherwise(where("slot9", refreshed)),
+        "trigger_ticks": where("slot9", accepted, triggered, canceled, *rejected),
+        "kept_priority": where("slot9", replaced),
+        "counter_order_id": where("slot8", *met),
+        "counter_account_id": where("slot9", *met),
+    }
+    schema = _SCHEMAS["orders"]
+    return raw.with_columns(**columns).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _trades_of(raw: pl.DataFrame) -> pl.DataFrame:
+    names = {
+        "aggressor_side": "side",
+        "purpose": "slot7",
+        "maker_order_id": "order_id",
+        "maker_account_id": "account_id",
+        "taker_order_id": "slot8",
+        "taker_account_id": "slot9",
+    }
+    trades = raw.filter(pl.col("event") == int(EventKind.TRADE))
+    return trades.select(
+        pl.col(names.get(name, name)).cast(dtype).alias(name) for name, dtype in _SCHEMAS["trades"].items()
+    )
+
+
+def _manifest_of(header: RunHeader) -> dict[str, object]:
+    versions = {"lobsim": __version__, "python": platform.python_version()}
+    for package in ("numpy", "polars", "simpy", "sortedcontainers"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # pragma: no cover - all four are dependencies
+            continue
+    return {
+        "lobsim_format": FORMAT,
+        "complete": False,
+        "scenario": header.scenario,
+        "scenario_hash": hashlib.sha256(header.scenario_toml.encode()).hexdigest(),
+        "seed": header.seed,
+        "start_utc": header.start_utc,
+        "versions": versions,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "numeraire": header.numeraire,
+        "assets": dict(header.assets),
+        "instruments": [instrument._asdict() for instrument in header.instruments],
+        "accounts": [account._asdict() for account in header.accounts],
+    }
