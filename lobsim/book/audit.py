@@ -23,10 +23,11 @@ def check_book(book: BookQueries) -> None:
 
 
 def _check_side(book: BookQueries, side: BookSide, number: int) -> None:
-    keys = list(side.keys)
-    assert keys == sorted(side.levels), "the sorted index and the level table differ"
+    keys = [*side.far, *side.near]
+    assert keys == sorted(side.levels), "the index is out of order"
     live = [side.levels[key] for key in keys if side.levels[key].count]
-    assert side.empty == len(keys) - len(live), f"{side.empty} empty levels counted, {len(keys) - len(live)} found"
+    assert side.live == len(live), f"{side.live} levels counted, {len(live)} indexed"
+    assert not keys or keys[-1] <= side.best_key, "an empty level stands above the best"
     assert side.best is (live[-1] if live else None), "the cached best level is not the best level"
     assert side.best_key == (live[-1].key if live else NO_KEY), "the cached best key is not the best level's"
     for key, level in side.levels.items():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from decimal import Decimal
-from heapq import heapify, heappop, heappush
+from heapq import heappush
 from operator import index
 
-from lobsim.book.queries import BookQueries
-from lobsim.book.side import MARKET_KEY, BookSide, Order, PriceLevel, Terms
+from lobsim.book.mechanics import NEVER_NS, BookMechanics
+from lobsim.book.side import BookSide, Order, Terms
 from lobsim.book.stops import DormantStops, is_triggered
 from lobsim.events import (
     CancelRejected,
@@ -16,8 +15,6 @@ from lobsim.events import (
     EventKind,
     OrderAccepted,
     OrderCanceled,
-    OrderDecremented,
-    OrderRefreshed,
     OrderRejected,
     OrderReplaced,
     OrderTriggered,
@@ -27,16 +24,14 @@ from lobsim.events import (
     SelfTrade,
     Side,
     TimeInForce,
-    Trade,
 )
 from lobsim.units import Grid
 
 MAX_PRICE = 1 << 53
 MAX_QTY = 1 << 53
 
-_NEVER = 1 << 63
 _GTC, _GTD, _IOC, _FOK = TimeInForce
-_ACCEPTED, _TRADE, _CANCELED = EventKind.ACCEPTED, EventKind.TRADE, EventKind.CANCELED
+_ACCEPTED, _TRADE, _CANCELED, _REPLACED, *_ = EventKind
 _REQUESTED = Reason.REQUESTED
 _ALLOW = SelfTrade.ALLOW
 
@@ -49,7 +44,7 @@ Number = int | str | Decimal
 _PLAIN = Terms(_GTC, False, 0, SelfTrade.CANCEL_NEWEST, None, None, 0)
 
 
-class OrderBook(BookQueries):
+class OrderBook(BookMechanics):
     """One instrument's limit order book with price-time priority.
 
     `tick` and `lot` are the grids of decimal text; integers are ticks and lots as they are. With
@@ -72,7 +67,7 @@ class OrderBook(BookQueries):
         self._owned = {}
         self._stops = DormantStops()
         self._expiries = []
-        self._next_expiry = _NEVER
+        self._next_expiry = NEVER_NS
         self._seq = 0
 
     # --- commands ---------------------------------------------------------------------------------------------------
@@ -112,7 +107,7 @@ class OrderBook(BookQueries):
         # the longer road through _submit_special.
         if (
             ticks is None
-            or tif
+            or (tif and tif != _IOC)
             or self_trade
             or display_qty
             or post_only
@@ -140,17 +135,23 @@ class OrderBook(BookQueries):
             leaves = self._match(
                 opposite, key, lots, order_id, side, owner, purpose, SelfTrade.CANCEL_NEWEST, now, events
             )
-            if leaves > 0:
-                self._rest(order_id, side, leaves, ticks, owner, purpose, None)
-            elif leaves:
+            if leaves < 0:
                 self._cancel_incoming(order_id, side, -leaves, ticks, owner, Reason.SELF_TRADE, now, events)
+            elif leaves:
+                if tif:
+                    self._cancel_incoming(order_id, side, leaves, ticks, owner, Reason.IOC_REST, now, events)
+                else:
+                    self._rest(order_id, side, leaves, ticks, owner, purpose, None)
             self._wake_stops(now, events)
+            return events
+        if tif:
+            self._cancel_incoming(order_id, side, lots, ticks, owner, Reason.IOC_REST, now, events)
             return events
         level = book_side.levels.get(key)
         if level is None:
-            level = book_side.add_level(key, ticks)
-        if not level.count:
-            book_side.occupy(level)
+            level = book_side.open_level(key, ticks)
+        elif not level.count:
+            book_side.live += 1
         order = Order()
         order.order_id = order_id
         order.owner = owner
@@ -183,15 +184,37 @@ class OrderBook(BookQueries):
             else:
                 self._advance(time_ns, events)
                 now = time_ns
-        order = self._orders.get(order_id)
+        order = self._orders.pop(order_id, None)
         if order is None:
             events.append(
                 CancelRejected(
                     EventKind.CANCEL_REJECTED, now, order_id, 0, None, None, 0, Reason.UNKNOWN_ORDER, 0, None
                 )
             )
-        else:
+            return events
+        level = order.level
+        if level is None:
             self._remove(order, _REQUESTED, now, events)
+            return events
+        # _remove in one piece: every other message is a cancel
+        owner = order.owner
+        if owner:
+            del self._owned[owner][order_id]
+        leaves = order.leaves
+        hidden = order.hidden
+        order.leaves = 0
+        level.qty -= leaves
+        level.hidden -= hidden
+        level.count -= 1
+        side = order.side
+        if not level.count:
+            (self._asks if side else self._bids).vacate(level)
+        elif len(level.queue) > 2 * level.count + 32:
+            level.compact()
+        qty = leaves + hidden
+        events.append(
+            _new(OrderCanceled, (_CANCELED, now, order_id, owner, side, level.price, qty, _REQUESTED, hidden, None))
+        )
         return events
 
     def replace(self, order_id: int, qty: Number, price: Number, time_ns: int | None = None) -> list[Event]:
@@ -203,28 +226,42 @@ class OrderBook(BookQueries):
         lots = qty if type(qty) is int else self._lots(qty)
         ticks = price if type(price) is int or price is None else self._ticks(price)
         order = self._orders.get(order_id)
-        reason = self._replace_fault(order, lots, ticks)
-        if reason or order is None or ticks is None or order.level is None:
-            owner, side = (0, None) if order is None else (order.owner, order.side)
-            kind = EventKind.REPLACE_REJECTED
-            events.append(ReplaceRejected(kind, now, order_id, owner, side, ticks, lots, reason, 0, None))
+        level = None if order is None else order.level
+        if (
+            order is None
+            or level is None
+            or ticks is None
+            or not 0 < ticks <= MAX_PRICE
+            or not 0 < lots <= MAX_QTY
+            or (order.terms is not None and order.terms.post_only and self._crosses(order.side, ticks))
+        ):
+            self._reject_replace(order, order_id, lots, ticks, now, events)
             return events
-        level = order.level
-        terms = order.terms or _PLAIN
+        terms = order.terms
+        owner = order.owner
+        side = order.side
+        purpose = order.purpose
+        display = terms.display_qty if terms else 0
         cut = order.leaves + order.hidden - lots
-        kept = self._replace_keeps_priority and ticks == order.price and cut > 0
-        identity = (order_id, order.owner, order.side, ticks, lots, order.purpose)
-        events.append(_new(OrderReplaced, (EventKind.REPLACED, now, *identity, terms.display_qty, int(kept))))
+        kept = cut > 0 and self._replace_keeps_priority and ticks == level.price
+        events.append(
+            _new(
+                OrderReplaced, (_REPLACED, now, order_id, owner, side, ticks, lots, purpose, display, 1 if kept else 0)
+            )
+        )
         if kept:
             from_hidden = min(cut, order.hidden)
             order.hidden -= from_hidden
             level.hidden -= from_hidden
             order.leaves -= cut - from_hidden
             level.qty -= cut - from_hidden
-        else:
-            self._unlink(order, level)
-            self._enter(order_id, order.side, lots, ticks, order.owner, order.purpose, terms, now, events)
+            return events
+        self._unlink(order, level)
+        if self._crosses(side, ticks):
+            self._enter(order_id, side, lots, ticks, owner, purpose, terms or _PLAIN, now, events)
             self._wake_stops(now, events)
+        else:
+            self._rest(order_id, side, lots, ticks, owner, purpose, terms)
         return events
 
     def cancel_all(self, owner: int, side: Side | None = None, time_ns: int | None = None) -> list[Event]:
@@ -249,238 +286,6 @@ class OrderBook(BookQueries):
         """No GTD order expires before this moment (None: there is none). It may have been cancelled meanwhile."""
         return self._expiries[0][0] if self._expiries else None
 
-    # --- the walk ---------------------------------------------------------------------------------------------------
-
-    def _match(
-        self,
-        opposite: BookSide,
-        key: int,
-        leaves: int,
-        order_id: int,
-        side: Side,
-        owner: int,
-        purpose: Purpose,
-        self_trade: SelfTrade,
-        now: int,
-        events: list[Event],
-    ) -> int:
-        """Trade an incoming order against the opposite side; returns what is left.
-
-        Minus what is left says that self-trade prevention ended the order. One screen on purpose: this is where a
-        crash spends its time.
-        """
-        orders = self._orders
-        owned = self._owned
-        emit = events.append
-        guarded = owner and self_trade != _ALLOW
-        while leaves and key + opposite.best_key >= 0:
-            level = opposite.best
-            assert level is not None
-            price = level.price
-            queue = level.queue
-            while leaves and level.count:
-                maker = queue[0]
-                open_qty = maker.leaves
-                if not open_qty:  # done or replaced since it queued up
-                    queue.popleft()
-                    continue
-                maker_owner = maker.owner
-                if guarded and maker_owner == owner:
-                    if self_trade != SelfTrade.DECREMENT:
-                        if self_trade != SelfTrade.CANCEL_NEWEST:
-                            self._remove(maker, Reason.SELF_TRADE, now, events)
-                        if self_trade != SelfTrade.CANCEL_OLDEST:
-                            return -leaves
-                        continue
-                    record, kind = OrderDecremented, EventKind.DECREMENTED
-                else:
-                    record, kind = Trade, _TRADE
-                    self.last_price = price
-                maker_id = maker.order_id
-                if leaves < open_qty:
-                    emit(
-                        _new(record, (kind, now, maker_id, maker_owner, side, price, leaves, purpose, order_id, owner))
-                    )
-                    maker.leaves = open_qty - leaves
-                    level.qty -= leaves
-                    leaves = 0
-                else:
-                    emit(
-                        _new(
-                            record, (kind, now, maker_id, maker_owner, side, price, open_qty, purpose, order_id, owner)
-                        )
-                    )
-                    leaves -= open_qty
-                    level.qty -= open_qty
-                    queue.popleft()
-                    if maker.hidden:
-                        self._refresh(maker, level, now, events)
-                    else:
-                        maker.leaves = 0
-                        level.count -= 1
-                        del orders[maker_id]
-                        if maker_owner:
-                            del owned[maker_owner][maker_id]
-            if not level.count and level is opposite.best:
-                opposite.vacate(level)
-        return leaves
-
-    def _enter(
-        self,
-        order_id: int,
-        side: Side,
-        qty: int,
-        price: int | None,
-        owner: int,
-        purpose: Purpose,
-        terms: Terms,
-        now: int,
-        events: list[Event],
-    ) -> None:
-        """An accepted, woken or replaced order acts: trade, then rest or be cancelled."""
-        opposite = self._bids if side else self._asks
-        key = MARKET_KEY if price is None else -price if side else price
-        leaves = qty
-        reason = Reason.NO_LIQUIDITY if price is None else Reason.IOC_REST
-        if terms.tif == _FOK and not self._fillable(opposite, key, qty, owner, terms.self_trade):
-            reason = Reason.FOK_KILLED
-        elif key + opposite.best_key >= 0:
-            leaves = self._match(opposite, key, qty, order_id, side, owner, purpose, terms.self_trade, now, events)
-            if leaves < 0:
-                leaves = -leaves
-                reason = Reason.SELF_TRADE
-        if leaves and price is not None and reason == Reason.IOC_REST and terms.tif < _IOC:
-            self._rest(order_id, side, leaves, price, owner, purpose, terms)
-            return
-        if leaves:
-            self._cancel_incoming(order_id, side, leaves, price, owner, reason, now, events)
-        if self._orders.pop(order_id, None) is not None and owner:  # a woken stop or a replaced order was filed
-            del self._owned[owner][order_id]
-
-    def _fillable(self, opposite: BookSide, key: int, qty: int, owner: int, self_trade: SelfTrade) -> bool:
-        """Whether a fill-or-kill order would fill before it meets an order of its own owner."""
-        guarded = owner and self_trade != _ALLOW
-        for level_key in reversed(opposite.keys):
-            if key + level_key < 0:
-                return False
-            for order in opposite.levels[level_key].queue:
-                if order.leaves:
-                    if guarded and order.owner == owner:
-                        # Hidden slices queue behind this order, so only what is displayed ahead of it was counted.
-                        return False
-                    qty -= order.leaves
-                    if qty <= 0:
-                        return True
-            qty -= opposite.levels[level_key].hidden
-            if qty <= 0:
-                return True
-        return False
-
-    def _rest(
-        self, order_id: int, side: Side, leaves: int, price: int, owner: int, purpose: Purpose, terms: Terms | None
-    ) -> None:
-        """File an order at the back of its level."""
-        book_side = self._asks if side else self._bids
-        key = -price if side else price
-        level = book_side.levels.get(key) or book_side.add_level(key, price)
-        if not level.count:
-            book_side.occupy(level)
-        order = Order()
-        order.order_id = order_id
-        order.owner = owner
-        order.side = side
-        order.price = price
-        order.level = level
-        order.purpose = purpose
-        order.terms = terms
-        visible = min(terms.display_qty, leaves) if terms and terms.display_qty else leaves
-        order.leaves = visible
-        order.hidden = leaves - visible
-        level.queue.append(order)
-        level.qty += visible
-        level.hidden += leaves - visible
-        level.count += 1
-        self._file(order)
-
-    def _file(self, order: Order) -> None:
-        self._orders[order.order_id] = order
-        if order.owner:
-            self._owned.setdefault(order.owner, {})[order.order_id] = order
-
-    def _refresh(self, order: Order, level: PriceLevel, now: int, events: list[Event]) -> None:
-        """Show an iceberg's next slice at the back of its level."""
-        assert order.terms is not None
-        display = order.terms.display_qty
-        visible = min(display, order.hidden)
-        order.leaves = visible
-        order.hidden -= visible
-        level.qty += visible
-        level.hidden -= visible
-        level.queue.append(order)
-        kind = EventKind.REFRESHED
-        events.append(
-            OrderRefreshed(
-                kind,
-                now,
-                order.order_id,
-                order.owner,
-                order.side,
-                level.price,
-                visible,
-                order.purpose,
-                display,
-                order.hidden,
-            )
-        )
-
-    def _unlink(self, order: Order, level: PriceLevel) -> None:
-        """Take a resting order out of its level; its queue entry dies and is skipped later."""
-        level.qty -= order.leaves
-        level.hidden -= order.hidden
-        order.leaves = 0
-        level.count -= 1
-        if not level.count:
-            (self._asks if order.side else self._bids).vacate(level)
-        elif len(level.queue) > 2 * level.count + 32:
-            level.compact()
-
-    def _remove(self, order: Order, reason: Reason, now: int, events: list[Event]) -> None:
-        """End a live order, resting or asleep."""
-        order_id = order.order_id
-        owner = order.owner
-        hidden = order.hidden
-        qty = order.leaves + hidden
-        level = order.level
-        trigger = None
-        if level is None:
-            assert order.terms is not None
-            trigger = order.terms.trigger_price
-            self._stops.remove(order)
-            order.leaves = 0
-        else:
-            self._unlink(order, level)
-        del self._orders[order_id]
-        if owner:
-            del self._owned[owner][order_id]
-        events.append(
-            _new(
-                OrderCanceled, (_CANCELED, now, order_id, owner, order.side, order.price, qty, reason, hidden, trigger)
-            )
-        )
-
-    def _cancel_incoming(
-        self,
-        order_id: int,
-        side: Side,
-        qty: int,
-        price: int | None,
-        owner: int,
-        reason: Reason,
-        now: int,
-        events: list[Event],
-    ) -> None:
-        events.append(OrderCanceled(_CANCELED, now, order_id, owner, side, price, qty, reason, 0, None))
-
     # --- special orders ---------------------------------------------------------------------------------------------
 
     def _submit_special(
@@ -495,7 +300,7 @@ class OrderBook(BookQueries):
         now: int,
         events: list[Event],
     ) -> None:
-        tif, _, display, _, expire_ns, trigger, seq = terms
+        _, _, display, _, expire_ns, trigger, seq = terms
         reason = self._submit_fault(order_id, side, qty, price, terms, now)
         if reason:
             kind = EventKind.REJECTED
@@ -543,81 +348,22 @@ class OrderBook(BookQueries):
                 return Reason.POST_ONLY_CROSSES
         return None
 
-    def _replace_fault(self, order: Order | None, qty: int, price: int | None) -> Reason:
-        if order is None:
-            return Reason.UNKNOWN_ORDER
-        if order.level is None:
-            return Reason.DORMANT_STOP
-        if not 0 < qty <= MAX_QTY:
-            return Reason.BAD_QTY
-        if price is None or not 0 < price <= MAX_PRICE:
-            return Reason.BAD_PRICE
-        if order.terms and order.terms.post_only and self._crosses(order.side, price):
-            return Reason.POST_ONLY_CROSSES
-        return Reason.NONE
-
-    def _crosses(self, side: Side, price: int) -> bool:
-        return (self._bids.best_key - price if side else price + self._asks.best_key) >= 0
-
-    def _sleep(
-        self, order_id: int, side: Side, qty: int, price: int | None, owner: int, purpose: Purpose, terms: Terms
+    def _reject_replace(
+        self, order: Order | None, order_id: int, qty: int, price: int | None, now: int, events: list[Event]
     ) -> None:
-        order = Order()
-        order.order_id = order_id
-        order.owner = owner
-        order.side = side
-        order.price = price
-        order.leaves = qty
-        order.hidden = 0
-        order.level = None
-        order.purpose = purpose
-        order.terms = terms
-        self._stops.add(order)
-        self._file(order)
-
-    def _wake_stops(self, now: int, events: list[Event]) -> None:
-        """Let every stop that the last trade reaches act, and those that their trades reach in turn."""
-        stops = self._stops
-        last = self.last_price
-        if last is None or stops.sell_trigger < last < stops.buy_trigger:
-            return
-        woken = deque(stops.wake(last))
-        while woken:
-            order = woken.popleft()
-            terms = order.terms
-            assert terms is not None
-            identity = (order.order_id, order.owner, order.side, order.price, order.leaves, order.purpose)
-            kind = EventKind.TRIGGERED
-            events.append(OrderTriggered(kind, now, *identity, terms.display_qty, terms.trigger_price))
-            self._enter(
-                order.order_id, order.side, order.leaves, order.price, order.owner, order.purpose, terms, now, events
-            )
-            woken.extend(stops.wake(self.last_price or last))
-
-    # --- time and numbers -------------------------------------------------------------------------------------------
-
-    def _advance(self, time_ns: int, events: list[Event]) -> None:
-        if time_ns < self.time_ns:
-            raise ValueError(f"time_ns={time_ns} is before the book's time {self.time_ns}: commands must come in order")
-        self.time_ns = time_ns
-        expiries = self._expiries
-        while expiries and expiries[0][0] <= time_ns:
-            expire_ns, _, order_id, terms = heappop(expiries)
-            order = self._orders.get(order_id)
-            if order is not None and order.terms is terms:
-                self._remove(order, Reason.EXPIRED, expire_ns, events)
-        self._next_expiry = expiries[0][0] if expiries else _NEVER
-
-    def _compact_expiries(self, incoming_id: int) -> None:
-        """Forget expiries of orders that are done; called when they outnumber live orders, so amortised O(1)."""
-        live = self._orders
-        self._expiries = [
-            entry
-            for entry in self._expiries
-            if entry[2] == incoming_id or ((order := live.get(entry[2])) is not None and order.terms is entry[3])
-        ]
-        heapify(self._expiries)
-        self._next_expiry = self._expiries[0][0]
+        if order is None:
+            reason = Reason.UNKNOWN_ORDER
+        elif order.level is None:
+            reason = Reason.DORMANT_STOP
+        elif not 0 < qty <= MAX_QTY:
+            reason = Reason.BAD_QTY
+        elif price is None or not 0 < price <= MAX_PRICE:
+            reason = Reason.BAD_PRICE
+        else:
+            reason = Reason.POST_ONLY_CROSSES
+        owner, side = (0, None) if order is None else (order.owner, order.side)
+        kind = EventKind.REPLACE_REJECTED
+        events.append(ReplaceRejected(kind, now, order_id, owner, side, price, qty, reason, 0, None))
 
     def _lots(self, qty: Number) -> int:
         return self.lot_grid.count(qty) if isinstance(qty, str | Decimal) else index(qty)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from lobsim.book.audit import check_book
-from lobsim.book.side import MARKET_KEY, BookSide, Order, PriceLevel, Terms
+from lobsim.book.side import MARKET_KEY, BookSide, Order, Terms
 from lobsim.book.stops import DormantStops
 from lobsim.events import Purpose, Side, TimeInForce
 from lobsim.units import Grid
@@ -115,22 +114,22 @@ class BookQueries:
 
     def bids(self, limit: int | None = None) -> list[tuple[int, int]]:
         """(price, displayed lots) of bid levels, highest price first, at most `limit` of them."""
-        return [(level.price, level.qty) for level in islice(_levels(self._bids), limit)]
+        return [(level.price, level.qty) for level in islice(self._bids.descending(), limit)]
 
     def asks(self, limit: int | None = None) -> list[tuple[int, int]]:
         """(price, displayed lots) of ask levels, lowest price first, at most `limit` of them."""
-        return [(level.price, level.qty) for level in islice(_levels(self._asks), limit)]
+        return [(level.price, level.qty) for level in islice(self._asks.descending(), limit)]
 
     def levels(self, side: Side, limit: int | None = None) -> list[tuple[int, int, int]]:
         """(price, displayed lots, hidden lots) of one side's levels, best first."""
         book_side = self._asks if side else self._bids
-        return [(level.price, level.qty, level.hidden) for level in islice(_levels(book_side), limit)]
+        return [(level.price, level.qty, level.hidden) for level in islice(book_side.descending(), limit)]
 
     def depth(self, side: Side, to_price: int) -> tuple[int, int]:
         """Displayed (lots, ticks x lots) resting on `side` from the best price to `to_price`, that price included."""
         lots = notional = 0
         last_key = -to_price if side else to_price
-        for level in _levels(self._asks if side else self._bids):
+        for level in (self._asks if side else self._bids).descending():
             if level.key < last_key:
                 break
             lots += level.qty
@@ -146,7 +145,7 @@ class BookQueries:
         fills: list[tuple[int, int]] = []
         leaves = qty
         notional = 0
-        for level in _levels(self._bids if side else self._asks):
+        for level in (self._bids if side else self._asks).descending():
             if leaves <= 0 or key + level.key < 0:
                 break
             filled = min(leaves, level.qty + level.hidden)
@@ -203,16 +202,8 @@ class BookQueries:
         return Snapshot(self.time_ns, self.last_price, _view(self._bids), _view(self._asks), tuple(stops))
 
 
-def _levels(side: BookSide) -> Iterator[PriceLevel]:
-    levels = side.levels
-    for key in reversed(side.keys):
-        level = levels[key]
-        if level.count:
-            yield level
-
-
 def _view(side: BookSide) -> tuple[LevelView, ...]:
     return tuple(
         (level.price, tuple((order.order_id, order.leaves, order.hidden) for order in level.queue if order.leaves))
-        for level in _levels(side)
+        for level in side.descending()
     )

@@ -1,13 +1,16 @@
 """Orders, price levels, and one side of a book.
 
-Both sides share every line of code: a level is filed under a *key* that grows towards the touch (the price for bids, its
-negative for asks), so the best level always has the largest key, and an incoming order whose own key is ``key`` can trade
-with the opposite side's best level exactly when ``key + opposite.best_key >= 0``.
+Both sides share every line of code: a level is filed under a *key* that grows towards the touch (the price for bids,
+its negative for asks), so the best level always has the largest key, and an incoming order whose own key is ``key`` can
+trade with the opposite side's best level exactly when ``key + opposite.best_key >= 0``.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
+from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from sortedcontainers import SortedList
@@ -17,8 +20,8 @@ from lobsim.events import Purpose, SelfTrade, Side, TimeInForce
 NO_KEY = -(1 << 62)  # best_key of an empty side: no incoming key reaches it
 MARKET_KEY = 1 << 61  # key of a market order: reaches every level, but not NO_KEY
 
-_KEEP_EMPTY = 64  # emptied levels stay filed until there are this many and they outnumber the others
-_SCAN_EMPTY = 16  # and at most this many of them may stand between the touch and the top of the index
+_KEEP_EMPTY = 1024  # empty levels are forgotten when there are this many and they outnumber the others
+_NEAR = 64  # levels taken from the sorted container at a time when the touch has eaten through the near ones
 
 
 class Terms(NamedTuple):
@@ -58,9 +61,10 @@ class PriceLevel:
 
     __slots__ = ("count", "hidden", "key", "price", "qty", "queue")
 
-    def __init__(self, key: int, price: int) -> None:
-        self.key = key
-        self.price = price
+    key: int
+    price: int
+
+    def __init__(self) -> None:
         self.qty = 0
         self.hidden = 0
         self.count = 0
@@ -76,61 +80,85 @@ class PriceLevel:
 class BookSide:
     """All levels of one side, the best one cached.
 
-    A level that runs empty away from the touch stays filed (`empty` counts these): refilling it, which makers do all the
-    time, then costs a dictionary look-up instead of two updates of the sorted index.
+    The index of keys is a SortedList whose upper end, the levels around the touch where nearly everything happens, is
+    kept apart as a short plain list (`near`, every key in it above every key in `far`): a new best level is an append,
+    a best level that empties is a pop, and only levels far from the touch pay for the sorted container.
+
+    A level that runs empty behind the best stays filed until the touch comes past: refilling it, which makers do all
+    the time, then costs a dictionary look-up. `live` counts the others. Nothing stands above `best_key`, and the
+    objects of levels that are gone are used again.
     """
 
-    __slots__ = ("best", "best_key", "empty", "keys", "levels")
+    __slots__ = ("_gone", "best", "best_key", "far", "levels", "live", "near")
 
     def __init__(self) -> None:
         self.levels: dict[int, PriceLevel] = {}
-        self.keys: SortedList[int] = SortedList()
+        self.far: SortedList[int] = SortedList()
+        self.near: list[int] = []
         self.best: PriceLevel | None = None
         self.best_key = NO_KEY
-        self.empty = 0
+        self.live = 0
+        self._gone: list[PriceLevel] = []
 
-    def add_level(self, key: int, price: int) -> PriceLevel:
-        """File a new, still empty level. O(log n)."""
-        level = self.levels[key] = PriceLevel(key, price)
-        self.keys.add(key)
-        self.empty += 1
+    def open_level(self, key: int, price: int) -> PriceLevel:
+        """File a level that is about to get its first order. O(1) for a new best, else amortised O(log n)."""
+        level = self._gone.pop() if self._gone else PriceLevel()
+        level.key = key
+        level.price = price
+        self.levels[key] = level
+        self.live += 1
+        near = self.near
+        if key > self.best_key:
+            self.best_key = key
+            self.best = level
+            near.append(key)
+        else:
+            if near and key > near[0]:
+                insort(near, key)
+            else:
+                self.far.add(key)
+            if len(self.levels) > 2 * self.live + _KEEP_EMPTY:
+                self._forget_empty(level)
+        if len(near) > 2 * _NEAR:
+            self.far.update(near[:_NEAR])
+            del near[:_NEAR]
         return level
 
-    def occupy(self, level: PriceLevel) -> None:
-        """An empty level gets its first order."""
-        self.empty -= 1
-        if level.key > self.best_key:
-            self.best_key = level.key
-            self.best = level
-
     def vacate(self, level: PriceLevel) -> None:
-        """The last live order of `level` is gone. Amortised O(log n)."""
+        """The last live order of `level` is gone. Amortised O(log n), mostly O(1)."""
+        self.live -= 1
         level.queue.clear()
-        self.empty += 1
-        if level is self.best:
-            self._find_best()
-        if self.empty > _KEEP_EMPTY and 2 * self.empty > len(self.keys):
-            self._drop_empty()
-
-    def _find_best(self) -> None:
+        if level is not self.best:
+            return
         levels = self.levels
-        skipped = 0
-        for key in reversed(self.keys):
+        near = self.near
+        while True:
+            while near:
+                key = near[-1]
+                level = levels[key]
+                if level.count:
+                    self.best_key = key
+                    self.best = level
+                    return
+                near.pop()
+                del levels[key]
+                self._gone.append(level)
+            if not self.far:
+                self.best_key = NO_KEY
+                self.best = None
+                return
+            near.extend(self.far[-_NEAR:])
+            del self.far[-_NEAR:]
+
+    def descending(self) -> Iterator[PriceLevel]:
+        """Levels with live orders, best first."""
+        levels = self.levels
+        for key in chain(reversed(self.near), reversed(self.far)):
             level = levels[key]
             if level.count:
-                self.best_key = key
-                self.best = level
-                break
-            skipped += 1
-        else:
-            self.best_key = NO_KEY
-            self.best = None
-        if skipped > _SCAN_EMPTY:
-            for _ in range(skipped):
-                del levels[self.keys.pop()]
-            self.empty -= skipped
+                yield level
 
-    def _drop_empty(self) -> None:
-        self.levels = {key: level for key, level in self.levels.items() if level.count}
-        self.keys = SortedList(self.levels)
-        self.empty = 0
+    def _forget_empty(self, opening: PriceLevel) -> None:
+        self.levels = {key: level for key, level in self.levels.items() if level.count or level is opening}
+        self.near = [key for key in self.near if key in self.levels]
+        self.far = SortedList(key for key in self.far if key in self.levels)

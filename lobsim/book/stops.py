@@ -14,8 +14,8 @@ NEVER_BELOW = 0  # sell_trigger when no sell stop sleeps: no trade prints at or 
 class DormantStops:
     """Sleeping stops, in the order in which a moving price reaches them; earlier accepted first at the same trigger.
 
-    A buy stop wakes when ``last_price >= trigger``, a sell stop when ``last_price <= trigger``. The nearest trigger of each
-    side is cached, so the question "does anything wake?" costs two comparisons per trade.
+    A buy stop wakes when ``last_price >= trigger``, a sell stop when ``last_price <= trigger``. The nearest trigger of
+    each side is cached, so the question "does anything wake?" costs two comparisons per trade.
     """
 
     __slots__ = ("_buys", "_sells", "buy_trigger", "sell_trigger")
