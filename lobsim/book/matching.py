@@ -194,6 +194,7 @@ class OrderBook(BookMechanics):
             return events
         level = order.level
         if level is None:
+            self._orders[order_id] = order  # _remove takes it off the file itself
             self._remove(order, _REQUESTED, now, events)
             return events
         # _remove in one piece: every other message is a cancel
@@ -309,6 +310,9 @@ class OrderBook(BookMechanics):
         events.append(
             _new(OrderAccepted, (_ACCEPTED, now, order_id, owner, side, price, qty, purpose, display, trigger))
         )
+        if display == qty:  # an iceberg that shows everything is a plain order, also when it is replaced by a larger one
+            display = 0
+            terms = terms._replace(display_qty=0)
         if expire_ns is not None and (price is not None or trigger is not None):
             self._seq += 1
             heappush(self._expiries, (expire_ns, seq, order_id, terms))
