@@ -1,0 +1,74 @@
+"""Who owns and owes what: the ledger, unified margin accounts, isolated loans, and how they are liquidated.
+
+Money is whole quanta (Python ints); valuations are exact rationals, compared and never posted. Nothing here knows an
+order book, a clock or chance: venues call it with marks and times.
+"""
+
+from __future__ import annotations
+
+from lobsim.credit.errors import CreditError, InsufficientFunds, LedgerError, LoanRefused, TermsError
+from lobsim.credit.ledger import Flow, Ledger
+from lobsim.credit.liquidation import (
+    ALL_AT_ONCE,
+    PARTIAL,
+    TIME_SLICED,
+    Bankruptcy,
+    LiquidationCase,
+    LiquidationStep,
+    SalePolicy,
+    Slice,
+    StepState,
+    bankrupt,
+    begin_liquidation,
+    next_step,
+)
+from lobsim.credit.loans import LoanBook
+from lobsim.credit.margin import CrossMargin
+from lobsim.credit.marks import Mark, Marks, chain_marks, lowest_terms, mark_of_price
+from lobsim.credit.terms import (
+    AssetTerms,
+    LiquidationOutcome,
+    LiquidationResult,
+    LoanTerms,
+    LoanView,
+    MarginStatus,
+    MarginView,
+    Thresholds,
+)
+
+__all__ = [
+    "ALL_AT_ONCE",
+    "PARTIAL",
+    "TIME_SLICED",
+    "AssetTerms",
+    "Bankruptcy",
+    "CreditError",
+    "CrossMargin",
+    "Flow",
+    "InsufficientFunds",
+    "Ledger",
+    "LedgerError",
+    "LiquidationCase",
+    "LiquidationOutcome",
+    "LiquidationResult",
+    "LiquidationStep",
+    "LoanBook",
+    "LoanRefused",
+    "LoanTerms",
+    "LoanView",
+    "MarginStatus",
+    "MarginView",
+    "Mark",
+    "Marks",
+    "SalePolicy",
+    "Slice",
+    "StepState",
+    "TermsError",
+    "Thresholds",
+    "bankrupt",
+    "begin_liquidation",
+    "chain_marks",
+    "lowest_terms",
+    "mark_of_price",
+    "next_step",
+]

@@ -1,0 +1,384 @@
+"""Unified accounts: one collateral pot, borrowing by itself, one margin level over everything the account has.
+
+With N the net position (balance minus liability) in an asset, P its mark and c its collateral ratio,
+
+    equity      = sum over assets of min(N * P * c, N * P)       (debts count in full, collateral with its ratio)
+    maintenance = sum over assets of liability * P * maintenance rate
+    uniMMR      = equity / maintenance                            (the margin level)
+
+compared exactly, as integers over a common denominator (formula: Binance Portfolio Margin, "uniMMR"). An enrolled
+account never has a negative ledger balance: what a settlement needs beyond its free balance is borrowed from the pool
+just before, what comes in repays the same asset's liability just after. Assets without `AssetTerms` can neither be
+borrowed nor count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from math import lcm
+from typing import NamedTuple
+
+from lobsim.credit.errors import InsufficientFunds, LedgerError
+from lobsim.credit.interest import PPM, Debt, InterestIndex
+from lobsim.credit.ledger import Flow, Ledger
+from lobsim.credit.marks import Mark, Marks
+from lobsim.credit.terms import DEFAULT_THRESHOLDS, AssetTerms, MarginStatus, MarginView, Thresholds
+from lobsim.errors import CheckError
+
+_ONE: Mark = (1, 1)
+
+
+class _Valuation(NamedTuple):
+    """Exact sums over `denominator`; equity, maintenance and collateral are in ppm of numeraire quanta."""
+
+    equity: int
+    maintenance: int
+    collateral: int
+    market: int
+    short: int
+    debt: int
+    denominator: int
+
+
+class CrossMargin:
+    """Unified accounts over one ledger, lent to by one pool account.
+
+    A pool opened with overdraft never refuses a settlement; one without raises `InsufficientFunds` once it is lent out.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        pool: int,
+        numeraire: int,
+        terms: Mapping[int, AssetTerms],
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    ) -> None:
+        self.ledger = ledger
+        self.pool = pool
+        self.numeraire = numeraire
+        self.thresholds = thresholds
+        self._terms = dict(terms)
+        ledger.account_name(pool)
+        ledger.asset_name(numeraire)
+        thresholds.check()
+        for asset, given in self._terms.items():
+            given.check(ledger.asset_name(asset))
+        self._columns = {asset: ledger.balances(asset) for asset in self._terms}
+        self._indices = {asset: InterestIndex(given.interest_ppm) for asset, given in self._terms.items()}
+        self._debts: dict[int, dict[int, Debt]] = {}
+        self._lent = dict.fromkeys(self._terms, 0)
+        self._returned = dict.fromkeys(self._terms, 0)
+
+    # --- accounts ---------------------------------------------------------------------------------------------------
+
+    def enroll(self, account: int) -> None:
+        """Make a ledger account a unified one; raises `LedgerError` for the pool, unknown and enrolled accounts."""
+        name = self.ledger.account_name(account)
+        if account in self._debts or account == self.pool:
+            raise LedgerError(f"{name} is the pool or enrolled already")
+        self._debts[account] = {}
+
+    def __contains__(self, account: int) -> bool:
+        return account in self._debts
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        """Enrolled accounts in order of enrolment."""
+        return tuple(self._debts)
+
+    @property
+    def assets(self) -> tuple[int, ...]:
+        """Assets with terms: those that count and can be borrowed."""
+        return tuple(self._terms)
+
+    def accrue(self, time_ns: int) -> None:
+        """Let interest grow until `time_ns`, O(assets) for any number of accounts; ValueError when time goes back."""
+        for index in self._indices.values():
+            index.accrue(time_ns)
+
+    # --- borrowing --------------------------------------------------------------------------------------------------
+
+    def borrow(self, account: int, asset: int, amount: int) -> None:
+        """Move `amount` quanta from the pool to the account, which then owes them.
+
+        Raises `InsufficientFunds` (the pool is lent out) and `LedgerError`; whether the account is good for it is the
+        caller's question (`status_after`).
+        """
+        debts = self._enrolled(account, asset)
+        self.ledger.transfer(self.pool, account, asset, amount, Flow.BORROW)
+        if amount:
+            debts.setdefault(asset, Debt()).draw(amount, self._indices[asset].value)
+            self._lent[asset] += amount
+
+    def repay(self, account: int, asset: int, amount: int) -> int:
+        """Pay back up to `amount` quanta, interest first; returns what was paid, at most the liability.
+
+        Raises `InsufficientFunds` when the account's free balance is smaller than that.
+        """
+        debt = self._enrolled(account, asset).get(asset)
+        if type(amount) is not int or amount < 0:
+            raise LedgerError(f"cannot repay {amount!r} quanta: it must be an integer of at least 0")
+        amount = min(amount, debt.owed(self._indices[asset].value)) if debt else 0
+        if debt is None or not amount:
+            return 0
+        if self.ledger.free(account, asset) < amount:  # here the ledger would notice only after the interest has moved
+            raise InsufficientFunds(
+                f"{self.ledger.account_name(account)} has {self.ledger.free(account, asset)} free quanta of"
+                f" {self.ledger.asset_name(asset)} and cannot repay {amount}"
+            )
+        interest, principal = self._pay(account, asset, debt, amount)
+        self.ledger.transfer(account, self.pool, asset, interest, Flow.INTEREST)
+        self.ledger.transfer(account, self.pool, asset, principal, Flow.REPAY)
+        return amount
+
+    def write_off(self, account: int, asset: int) -> int:
+        """Give up the whole liability at the pool's expense (`Flow.BAD_DEBT`); returns the amount written off."""
+        debt = self._enrolled(account, asset).get(asset)
+        if debt is None:
+            return 0
+        amount = debt.owed(self._indices[asset].value)
+        interest, principal = self._pay(account, asset, debt, amount)
+        self.ledger.offset(self.pool, account, asset, interest, Flow.BAD_DEBT, Flow.INTEREST)
+        self.ledger.offset(self.pool, account, asset, principal, Flow.BAD_DEBT, Flow.REPAY)
+        return amount
+
+    def _pay(self, account: int, asset: int, debt: Debt, amount: int) -> tuple[int, int]:
+        interest, principal = debt.pay(amount, self._indices[asset].value)
+        self._returned[asset] += principal
+        if not debt.scaled:
+            del self._debts[account][asset]
+        return interest, principal
+
+    def cover(self, account: int, asset: int, outgoing: int) -> int:
+        """Borrow what `outgoing` quanta need beyond the free balance; returns it. 0 for accounts not enrolled."""
+        if account not in self._debts:
+            return 0
+        missing = outgoing - self.ledger.free(account, asset)
+        if missing <= 0:
+            return 0
+        self.borrow(account, asset, missing)
+        return missing
+
+    def sweep(self, account: int, asset: int) -> int:
+        """Repay the asset's liability as far as the free balance goes; returns it. 0 for accounts not enrolled."""
+        debts = self._debts.get(account)
+        if not debts or asset not in debts:
+            return 0
+        return self.repay(account, asset, self.ledger.free(account, asset))
+
+    def settle_trade(
+        self,
+        buyer: int,
+        seller: int,
+        base: int,
+        base_amount: int,
+        quote: int,
+        quote_amount: int,
+        buyer_release: int = 0,
+        seller_release: int = 0,
+    ) -> None:
+        """`Ledger.settle_trade` for any mix of unified and plain accounts: borrow, exchange, repay.
+
+        Raises `InsufficientFunds` (an empty pool, a plain account without funds); nothing has changed then.
+        """
+        bought = sold = 0
+        try:
+            bought = self.cover(buyer, quote, quote_amount - buyer_release)
+            sold = self.cover(seller, base, base_amount - seller_release)
+            self.ledger.settle_trade(
+                buyer, seller, base, base_amount, quote, quote_amount, buyer_release, seller_release
+            )
+        except (InsufficientFunds, LedgerError):
+            if bought:
+                self.repay(buyer, quote, bought)
+            if sold:
+                self.repay(seller, base, sold)
+            raise
+        self.sweep(buyer, base)
+        self.sweep(seller, quote)
+
+    # --- positions --------------------------------------------------------------------------------------------------
+
+    def liability(self, account: int, asset: int) -> int:
+        """Quanta owed, interest included and rounded down."""
+        debt = self._enrolled(account, asset).get(asset)
+        return debt.owed(self._indices[asset].value) if debt else 0
+
+    def principal(self, account: int, asset: int) -> int:
+        """Quanta borrowed and not yet paid back."""
+        debt = self._enrolled(account, asset).get(asset)
+        return debt.principal if debt else 0
+
+    def net(self, account: int, asset: int) -> int:
+        """Balance (held quanta included) minus liability."""
+        return self.ledger.balance(account, asset) - self.liability(account, asset)
+
+    def positions(self, account: int) -> dict[int, int]:
+        """Net position by asset, where it is not 0."""
+        return {asset: net for asset in self._terms if (net := self.net(account, asset))}
+
+    # --- margin -----------------------------------------------------------------------------------------------------
+
+    def equity(self, account: int, marks: Marks) -> Fraction:
+        """Exact equity in numeraire quanta."""
+        value = self._value(account, marks)
+        return Fraction(value.equity, PPM * value.denominator)
+
+    def maintenance(self, account: int, marks: Marks) -> Fraction:
+        """Exact maintenance margin in numeraire quanta."""
+        value = self._value(account, marks)
+        return Fraction(value.maintenance, PPM * value.denominator)
+
+    def margin_level(self, account: int, marks: Marks) -> int | None:
+        """Equity over maintenance margin in ppm, rounded down, for reports; None when nothing has to be maintained."""
+        value = self._value(account, marks)
+        return value.equity * PPM // value.maintenance if value.maintenance else None
+
+    def at_or_above(self, account: int, marks: Marks, level_ppm: int) -> bool:
+        """Whether the margin level is at least `level_ppm`, exactly; with nothing to maintain, whether equity >= 0."""
+        value = self._value(account, marks)
+        return value.equity * PPM >= level_ppm * value.maintenance
+
+    def status(self, account: int, marks: Marks) -> MarginStatus:
+        """Exact status; raises `LedgerError` when the account has a position without a mark. O(assets)."""
+        return self._status(self._value(account, marks))
+
+    def status_after(self, account: int, marks: Marks, changes: Mapping[int, int]) -> MarginStatus:
+        """Status if net positions changed by so much, borrowing and repaying as settlement would."""
+        for asset in changes:
+            self._enrolled(account, asset)
+        return self._status(self._value(account, marks, changes))
+
+    def breached(self, marks: Marks, status: MarginStatus = MarginStatus.LIQUIDATION) -> list[int]:
+        """Accounts with this status or a worse one, in order of enrolment. O(accounts x assets)."""
+        return [account for account in self._debts if self._status(self._value(account, marks)) >= status]
+
+    def effective_leverage(self, account: int, marks: Marks) -> int | None:
+        """Market value of long positions over what is left of it after short ones, in ppm rounded down.
+
+        None when nothing would be left. A fall of the collateral by d moves it from L to L(1-d)/(1-Ld).
+        """
+        return self._leverage(self._value(account, marks))
+
+    def view(self, account: int, marks: Marks) -> MarginView:
+        """Everything about the account at these marks, for reports; decide by `status` and `at_or_above`."""
+        value = self._value(account, marks)
+        unit = value.denominator
+        return MarginView(
+            self._status(value),
+            value.equity // (PPM * unit),
+            value.maintenance // (PPM * unit),
+            value.equity * PPM // value.maintenance if value.maintenance else None,
+            self._leverage(value),
+            value.debt // unit,
+            value.collateral // (PPM * unit),
+            value.market // unit,
+        )
+
+    def _status(self, value: _Valuation) -> MarginStatus:
+        equity, maintenance = value.equity * PPM, value.maintenance
+        if not maintenance:
+            return MarginStatus.FREE if equity >= 0 else MarginStatus.LIQUIDATION
+        free_ppm, warning_ppm, liquidation_ppm = self.thresholds
+        if equity > free_ppm * maintenance:
+            return MarginStatus.FREE
+        if equity > warning_ppm * maintenance:
+            return MarginStatus.WARNING
+        if equity > liquidation_ppm * maintenance:
+            return MarginStatus.NO_NEW_ORDERS
+        return MarginStatus.LIQUIDATION
+
+    @staticmethod
+    def _leverage(value: _Valuation) -> int | None:
+        left = value.market - value.short
+        return value.market * PPM // left if left > 0 else None
+
+    def _exposures(self, account: int, changes: Mapping[int, int] | None) -> Iterator[tuple[int, int, int]]:
+        """(asset, net, liability) wherever one of them is not 0."""
+        debts = self._enrolled(account)
+        for asset, column in self._columns.items():
+            net = column[account]
+            liability = 0
+            if asset in debts:
+                liability = debts[asset].owed(self._indices[asset].value)
+                net -= liability
+            if changes and asset in changes:
+                net += changes[asset]
+                liability = max(0, -net)
+            if net or liability:
+                yield asset, net, liability
+
+    def _value(self, account: int, marks: Marks, changes: Mapping[int, int] | None = None) -> _Valuation:
+        equity = maintenance = collateral = market = short = debt = 0
+        common = 1
+        for asset, net, liability in self._exposures(account, changes):
+            over, under = marks.get(asset) or self._fallback_mark(account, asset)
+            if under != common:
+                shared = lcm(common, under)
+                over *= shared // under
+                grow, common = shared // common, shared
+                equity, maintenance, collateral = equity * grow, maintenance * grow, collateral * grow
+                market, short, debt = market * grow, short * grow, debt * grow
+            ratio, rate, _ = self._terms[asset]
+            value = net * over
+            if net > 0:
+                market += value
+                collateral += value * ratio
+                equity += value * ratio
+            else:
+                short -= value
+                equity += value * PPM
+            debt += liability * over
+            maintenance += liability * over * rate
+        return _Valuation(equity, maintenance, collateral, market, short, debt, common)
+
+    def _fallback_mark(self, account: int, asset: int) -> Mark:
+        if asset == self.numeraire:
+            return _ONE
+        raise LedgerError(
+            f"no mark for {self.ledger.asset_name(asset)}, in which {self.ledger.account_name(account)} has a position"
+        )
+
+    # --- proof ------------------------------------------------------------------------------------------------------
+
+    def total_liability(self, asset: int) -> int:
+        """What all accounts together owe the pool, in whole quanta each. O(accounts)."""
+        index = self._indices[asset].value
+        return sum(debts[asset].owed(index) for debts in self._debts.values() if asset in debts)
+
+    def check(self) -> None:
+        """Prove that no enrolled account is overdrawn and that principals add up; raises `CheckError`."""
+        faults = []
+        for asset, column in self._columns.items():
+            name = self.ledger.asset_name(asset)
+            index = self._indices[asset].value
+            outstanding = 0
+            for account, debts in self._debts.items():
+                if column[account] < 0:
+                    faults.append(f"{self.ledger.account_name(account)} is overdrawn: {column[account]} {name}")
+                debt = debts.get(asset)
+                if debt is None:
+                    continue
+                outstanding += debt.principal
+                if not 0 <= debt.principal <= debt.owed(index) or debt.scaled <= 0:
+                    faults.append(
+                        f"{self.ledger.account_name(account)} owes {debt.owed(index)} {name}, of it principal"
+                        f" {debt.principal}, scaled {debt.scaled}"
+                    )
+            if outstanding != self._lent[asset] - self._returned[asset]:
+                faults.append(
+                    f"principals in {name} add up to {outstanding}; lent {self._lent[asset]},"
+                    f" returned {self._returned[asset]}"
+                )
+        if faults:
+            raise CheckError("unified accounts do not add up:\n" + "\n".join(faults[:20]))
+
+    def _enrolled(self, account: int, asset: int | None = None) -> dict[int, Debt]:
+        debts = self._debts.get(account)
+        if debts is None:
+            raise LedgerError(f"{self.ledger.account_name(account)} is no unified account")
+        if asset is not None and asset not in self._terms:
+            raise LedgerError(f"{self.ledger.asset_name(asset)} has no margin terms: it cannot be owed or count")
+        return debts
