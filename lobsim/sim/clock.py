@@ -1,0 +1,111 @@
+"""The event loop: SimPy with integer nanoseconds and one total order of events.
+
+Order of events: (time, class, tie key, sequence).
+
+1. `time_ns`, an integer.
+2. `EventClass`: what the world does comes before messages that arrive at a venue, these before mark updates and margin
+   checks, these before what agents are told, that before agents who wake up by themselves, these before records.
+3. The tie key, a hash of (seed, name of the session, time): of two messages that arrive in the same nanosecond a coin
+   decides, not a name, a number or who was created first; it falls anew at every moment. Messages of one session share
+   the key, so they keep the order in which they were sent.
+4. SimPy's own sequence number.
+
+Class and tie key are packed into SimPy's priority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import simpy
+from simpy.events import NORMAL, Event, EventPriority
+
+from lobsim.venue.ports import EventClass
+
+_MASK = (1 << 64) - 1
+_TIE_BITS = 64
+
+
+def session_key(seed: int, name: str) -> int:
+    """64-bit key of a named session under a seed; the same in every process."""
+    return int.from_bytes(sha256(f"{seed}/tie/{name}".encode()).digest()[:8], "little")
+
+
+def tie_key(key: int, time_ns: int) -> int:
+    """64-bit coin of a session at a moment (two rounds of multiply and fold, as in splitmix64)."""
+    mixed = (key ^ time_ns) * 0x9E3779B97F4A7C15 & _MASK
+    mixed = (mixed ^ mixed >> 29) * 0xBF58476D1CE4E5B9 & _MASK
+    return mixed ^ mixed >> 32
+
+
+class Clock(simpy.Environment):
+    """SimPy environment whose time is an int of nanoseconds and whose ties follow the order above."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(initial_time=0)
+        self.seed = seed
+        self.events_run = 0
+
+    def schedule(self, event: Event, priority: EventPriority | int = NORMAL, delay: int = 0) -> None:  # type: ignore[override]
+        """SimPy's own events (timeouts of processes) wake agents; its urgent ones (starts, interrupts) come first."""
+        if priority == NORMAL:
+            priority = EventClass.WAKE << _TIE_BITS
+        super().schedule(event, priority, delay)  # type: ignore[arg-type]
+
+    def call_at(
+        self, time_ns: int, event_class: EventClass, key: int, callback: Callable[[Any], None], value: Any = None
+    ) -> None:
+        """Call ``callback(value)`` at `time_ns`, tied events of this class by `key` (see `session_key`)."""
+        event = Event(self)
+        event._ok = True
+        event._value = value
+        event.callbacks = [lambda done: callback(done._value)]
+        super().schedule(event, event_class << _TIE_BITS | tie_key(key, time_ns), time_ns - self._now)  # type: ignore[arg-type]
+
+    def run_until(self, end_ns: int, every_ns: int = 0, on_progress: Callable[[int], None] | None = None) -> None:
+        """Run all events up to and including `end_ns`; calls `on_progress(now)` about every `every_ns`."""
+        step = self.step
+        queue = self._queue
+        next_report = every_ns
+        count = 0
+        while queue and queue[0][0] <= end_ns:
+            step()
+            count += 1
+            if on_progress is not None and self._now >= next_report:
+                on_progress(self._now)
+                next_report = self._now - self._now % every_ns + every_ns
+        self.events_run += count
+        self._now = end_ns
+
+
+class Alarm(Event):
+    """A callback that is armed again and again without a new object each time; at most one moment at a time."""
+
+    def __init__(self, clock: Clock, event_class: EventClass, name: str, callback: Callable[[], None]) -> None:
+        super().__init__(clock)
+        self.clock = clock
+        self._ok = True
+        self._value = None
+        self._key = session_key(clock.seed, name)
+        self._class = event_class << _TIE_BITS
+        self._calls = [lambda _: callback()]
+        self._schedule = super(Clock, clock).schedule
+
+    def arm(self, time_ns: int) -> None:
+        """Ring at `time_ns`, which must not be in the past. The alarm must not be armed already."""
+        self.callbacks = self._calls  # type: ignore[assignment]  # SimPy takes the list off when it runs the event
+        self._schedule(self, self._class | tie_key(self._key, time_ns), time_ns - self.clock._now)  # type: ignore[arg-type]
+
+
+def every(clock: Clock, event_class: EventClass, name: str, interval_ns: int, callback: Callable[[], None]) -> Alarm:
+    """Call `callback` at every multiple of `interval_ns`, the first one included one interval from now."""
+
+    def ring() -> None:
+        callback()
+        alarm.arm(clock.now + interval_ns)
+
+    alarm = Alarm(clock, event_class, name, ring)
+    alarm.arm(clock.now + interval_ns)
+    return alarm

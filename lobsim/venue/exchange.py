@@ -1,0 +1,387 @@
+"""An exchange: checks a command, matches it, settles its trades on the ledger, publishes what happened.
+
+Several instruments share one set of accounts. Marks and margin checks are events of their own (`mark`), never part of a
+matching walk. The exchange knows agents only as sessions that reports are sent to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from lobsim.credit import CrossMargin, Flow, InsufficientFunds, Ledger, Mark, MarginStatus, SalePolicy
+from lobsim.events import (
+    Advance,
+    CancelAll,
+    CancelOrder,
+    Command,
+    Event,
+    EventKind,
+    OrderRejected,
+    Purpose,
+    Reason,
+    ReplaceOrder,
+    SelfTrade,
+    Side,
+    SubmitOrder,
+    TimeInForce,
+)
+from lobsim.venue.liquidator import AccountLiquidator
+from lobsim.venue.market import Market
+from lobsim.venue.ports import AccountView, MarketView, Recording, Scheduler, Session
+
+PPM = 1_000_000
+
+_ACCEPTED, _TRADE = EventKind.ACCEPTED, EventKind.TRADE
+_REPORTED_TO_MAKER = (EventKind.TRADE, EventKind.DECREMENTED)
+
+
+class FeeModel(NamedTuple):
+    """Fees in millionths of the traded quote amount, rounded down, both sides pay in the quote asset."""
+
+    maker_ppm: int = 0
+    taker_ppm: int = 0
+
+
+class Exchange:
+    """A venue with its own books and one cross-margined set of accounts."""
+
+    def __init__(
+        self,
+        name: str,
+        scheduler: Scheduler,
+        ledger: Ledger,
+        margin: CrossMargin,
+        recorder: Recording,
+        *,
+        fee_account: int,
+        insurance_account: int,
+        fees: FeeModel,
+        sale_policy: SalePolicy | None,
+    ) -> None:
+        self.name = name
+        self.ledger = ledger
+        self.margin = margin
+        self.markets: list[Market] = []
+        self.messages = 0
+        self.feed: Callable[[int, MarketView], None] = lambda _market, _view: None
+        self._by_id: dict[int, Market] = {}
+        self._scheduler = scheduler
+        self._recorder = recorder
+        self._fee_account = fee_account
+        self._fees = fees
+        self._sessions: dict[int, Session] = {}
+        self._account_feeds: dict[int, Callable[[AccountView], None]] = {}
+        self._spot: set[int] = set()
+        self._held: dict[int, tuple[int, int, int]] = {}
+        self._barred: dict[int, Reason] = {}
+        self._order_ids = 0
+        self.liquidator = AccountLiquidator(self, scheduler, recorder, insurance_account, sale_policy)
+
+    # --- set-up -----------------------------------------------------------------------------------------------------
+
+    def add_market(self, market: Market) -> None:
+        """List an instrument; most liquid first, the order in which account liquidation sells."""
+        self.markets.append(market)
+        self._by_id[market.instrument_id] = market
+
+    def market(self, instrument_id: int) -> Market:
+        """The listed instrument of that id."""
+        return self._by_id[instrument_id]
+
+    def connect(self, session: Session) -> None:
+        """Reports about this account's orders go to `session` from now on."""
+        self._sessions[session.account_id] = session
+
+    def watch_account(self, account_id: int, publish: Callable[[AccountView], None]) -> None:
+        """Call `publish` with the account's state at every mark update."""
+        self._account_feeds[account_id] = publish
+
+    def require_funds(self, account_id: int) -> None:
+        """Make this a plain spot account: what its orders may cost is held, and refused when it is not there."""
+        self._spot.add(account_id)
+
+    def next_order_id(self) -> int:
+        """A fresh order id, unique on this exchange for the whole run."""
+        self._order_ids += 1
+        return self._order_ids
+
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    def handle(self, account_id: int, instrument_id: int, commands: Iterable[Command]) -> None:
+        """Carry out a batch of one session's commands at the present moment, in order."""
+        market = self._by_id[instrument_id]
+        book = market.book
+        now = self._scheduler.now
+        if now != book.time_ns:
+            expired = book.advance(now)
+            if expired:
+                self._publish(market, expired)
+        checked = account_id in self._spot
+        barred = self._barred.get(account_id)
+        count = 0
+        for command in commands:
+            count += 1
+            kind = type(command)
+            if kind is SubmitOrder:
+                if barred is not None:
+                    events: list[Event] = [_rejection(command, now, barred)]
+                elif checked and not self._hold(market, command):
+                    events = [_rejection(command, now, Reason.INSUFFICIENT_FUNDS)]
+                else:
+                    events = book.submit(*command)
+            elif kind is CancelOrder:
+                events = book.cancel(*command)
+            elif kind is CancelAll:
+                events = book.cancel_all(*command)
+            elif kind is ReplaceOrder:
+                events = self._replace(market, command, barred, checked)
+            else:
+                assert kind is Advance
+                events = book.advance(*command)
+            self._publish(market, events)
+        self.messages += count
+        quotes = market.quotes()
+        if quotes != market.quoted:
+            market.quoted = quotes
+            self._recorder.quote(instrument_id, now, *quotes)
+
+    def submit(
+        self,
+        market: Market,
+        account_id: int,
+        side: Side,
+        qty: int,
+        price: int | None,
+        purpose: Purpose,
+        tif: TimeInForce = TimeInForce.GTC,
+        expire_ns: int | None = None,
+    ) -> int:
+        """One order of an account without pre-trade checks (a crowd's, or the exchange's own sale); returns its id.
+
+        The short road for background flow: one call, one event, no command object.
+        """
+        order_id = self._order_ids = self._order_ids + 1
+        book = market.book
+        now = self._scheduler.now
+        self.messages += 1
+        events = book.submit(
+            order_id,
+            side,
+            qty,
+            price,
+            now,
+            tif,
+            account_id,
+            purpose,
+            False,
+            0,
+            None,
+            expire_ns,
+            SelfTrade.CANCEL_NEWEST if price is None or purpose != Purpose.NOISE else SelfTrade.ALLOW,
+        )
+        self._publish(market, events)
+        quotes = (book.best_bid, book.best_bid_qty, book.best_ask, book.best_ask_qty)
+        if quotes != market.quoted:
+            market.quoted = quotes
+            self._recorder.quote(market.instrument_id, now, *quotes)
+        return order_id
+
+    def cancel_all(self, account_id: int) -> None:
+        """Cancel all orders of an account on every book, as the exchange does before it liquidates."""
+        for market in self.markets:
+            self.handle(account_id, market.instrument_id, [CancelAll(account_id)])
+
+    def bar(self, account_id: int, reason: Reason | None) -> None:
+        """Refuse (or accept again) new orders of an account."""
+        if reason is None:
+            self._barred.pop(account_id, None)
+        else:
+            self._barred[account_id] = reason
+
+    # --- marks ------------------------------------------------------------------------------------------------------
+
+    def publish_views(self) -> None:
+        """Publish every market's state to the feed."""
+        now = self._scheduler.now
+        for market in self.markets:
+            self.feed(market.instrument_id, market.view(now))
+
+    def marks(self) -> dict[int, Mark]:
+        """Value of a quantum of each listed base asset in quote quanta, where there is a mark."""
+        return {market.base: mark for market in self.markets if (mark := market.mark()) is not None}
+
+    def mark(self, *, record: bool) -> None:
+        """Update marks, then check every margin account; those at or below the liquidation level are taken over."""
+        now = self._scheduler.now
+        margin = self.margin
+        margin.accrue(now)
+        for market in self.markets:
+            market.mark_price = market.mark_model.update(market.book, now)
+        marks = self.marks()
+        if len(marks) < len(self.markets):
+            return
+        for account_id in margin.accounts:
+            view = margin.view(account_id, marks)
+            in_liquidation = self.liquidator.is_active(account_id)
+            if record:
+                self._recorder.account(
+                    now,
+                    account_id,
+                    view.equity,
+                    view.maintenance,
+                    view.margin_level_ppm,
+                    view.leverage_ppm,
+                    view.debt,
+                    view.collateral_value,
+                )
+            if view.status == MarginStatus.LIQUIDATION and not in_liquidation:
+                in_liquidation = self.liquidator.start(account_id, marks)
+            if not in_liquidation:
+                self.bar(account_id, Reason.MARGIN_TOO_LOW if view.status >= MarginStatus.NO_NEW_ORDERS else None)
+            publish = self._account_feeds.get(account_id)
+            if publish is not None:
+                net = {self.ledger.asset_name(asset): qty for asset, qty in margin.positions(account_id).items()}
+                publish(AccountView(now, view.margin_level_ppm, view.leverage_ppm, in_liquidation, net))
+
+    def keyframe(self) -> None:
+        """Record every book in full."""
+        now = self._scheduler.now
+        for market in self.markets:
+            self._recorder.depth(market.instrument_id, now, market.book.bids(), market.book.asks())
+
+    def check(self) -> None:
+        """Prove books, ledger and margin accounts; raises `CheckError`."""
+        for market in self.markets:
+            market.book.check()
+        self.ledger.check()
+        self.margin.check()
+
+    # --- after a command --------------------------------------------------------------------------------------------
+
+    def _publish(self, market: Market, events: list[Event]) -> None:
+        """Record, settle, release what was held, and report."""
+        if not events:
+            return
+        self._recorder.events(market.instrument_id, events)
+        if len(events) == 1 and events[0][0] == _ACCEPTED:
+            return
+        for event in events:
+            if event[0] == _TRADE:
+                self._settle(market, event)
+            elif self._held:
+                self._release(event)
+        sessions = self._sessions
+        reports: dict[int, list[Event]] = {}
+        for event in events:
+            if event[0] == _ACCEPTED:
+                continue
+            if event[3] in sessions:
+                reports.setdefault(event[3], []).append(event)
+            if event[0] in _REPORTED_TO_MAKER and event[9] in sessions and event[9] != event[3]:
+                reports.setdefault(event[9], []).append(event)  # type: ignore[arg-type]
+        for account_id, own in reports.items():
+            sessions[account_id].report(market.instrument_id, own)
+
+    def _settle(self, market: Market, trade: Event) -> None:
+        _, _, maker_id, maker, side, price, qty, _, taker_id, taker = trade
+        assert price is not None
+        assert taker is not None
+        assert taker_id is not None
+        notional = price * qty * market.quote_per_tick_lot
+        base = qty * market.base_per_lot
+        buyer, buy_id, seller, sell_id = (maker, maker_id, taker, taker_id) if side else (taker, taker_id, maker, maker_id)
+        buyer_release = seller_release = 0
+        if self._held:
+            buyer_release = self._take_held(buy_id, qty)
+            seller_release = self._take_held(sell_id, qty)
+        self.margin.settle_trade(buyer, seller, market.base, base, market.quote, notional, buyer_release, seller_release)
+        if self._fees.maker_ppm or self._fees.taker_ppm:
+            self._charge(maker, market.quote, notional * self._fees.maker_ppm // PPM)
+            self._charge(taker, market.quote, notional * self._fees.taker_ppm // PPM)
+
+    def _charge(self, account_id: int, asset: int, fee: int) -> None:
+        if account_id not in self.margin:
+            fee = min(fee, self.ledger.free(account_id, asset))  # a spot account pays what it has: never a debt
+        self.margin.cover(account_id, asset, fee)
+        self.ledger.transfer(account_id, self._fee_account, asset, fee, Flow.FEE)
+
+    # --- funds of spot accounts -------------------------------------------------------------------------------------
+
+    def _hold(self, market: Market, order: SubmitOrder) -> bool:
+        """Hold what the order may cost; False when it is not there. Held per lot, so that a fill releases its share."""
+        if order.order_id in market.book or order.qty < 1:
+            return True  # the book rejects it
+        if order.side:
+            asset, per_lot = market.base, market.base_per_lot
+        elif order.price is not None:
+            asset, per_lot = market.quote, order.price * market.quote_per_tick_lot
+        else:
+            cost = market.book.walk(Side.BUY, order.qty).notional * market.quote_per_tick_lot
+            return cost + cost * self._fees.taker_ppm // PPM <= self.ledger.free(order.owner, market.quote)
+        try:
+            self.ledger.hold(order.owner, asset, per_lot * order.qty)
+        except InsufficientFunds:
+            return False
+        self._held[order.order_id] = (order.owner, asset, per_lot)
+        return True
+
+    def _take_held(self, order_id: int, qty: int) -> int:
+        held = self._held.get(order_id)
+        return 0 if held is None else held[2] * qty
+
+    def _release(self, event: Event) -> None:
+        """A cancelled, rejected or self-trade-reduced order gives back what was held for those lots."""
+        kind = event[0]
+        if kind in (EventKind.CANCELED, EventKind.REJECTED):
+            held = self._held.pop(event[2], None)
+            if held is not None:
+                self.ledger.release(held[0], held[1], held[2] * event[6])
+        elif kind == EventKind.DECREMENTED:
+            for order_id in (event[2], event[8]):
+                held = self._held.get(order_id)  # type: ignore[arg-type]
+                if held is not None:
+                    self.ledger.release(held[0], held[1], held[2] * event[6])
+
+    def _replace(self, market: Market, command: ReplaceOrder, barred: Reason | None, checked: bool) -> list[Event]:
+        """A replace of a spot account's order moves its hold first; refused when the new one is not covered."""
+        if not checked or command.order_id not in self._held:
+            return market.book.replace(*command)
+        order = market.book.order(command.order_id)
+        if order is None or order.trigger_price is not None or command.qty < 1:
+            return market.book.replace(*command)
+        owner, asset, per_lot = self._held[command.order_id]
+        new_per_lot = per_lot if order.side else command.price * market.quote_per_tick_lot
+        more = new_per_lot * command.qty - per_lot * order.qty
+        if barred is not None or more > self.ledger.free(owner, asset):
+            reason = barred or Reason.INSUFFICIENT_FUNDS
+            asked = SubmitOrder(command.order_id, order.side, command.qty, command.price, owner=owner)
+            return [_rejection(asked, self._scheduler.now, reason)._replace(kind=EventKind.REPLACE_REJECTED)]
+        self._move_hold(owner, asset, more)
+        self._held[command.order_id] = (owner, asset, new_per_lot)
+        events = market.book.replace(*command)
+        if events[0][0] == EventKind.REPLACE_REJECTED:
+            self._move_hold(owner, asset, -more)
+            self._held[command.order_id] = (owner, asset, per_lot)
+        return events
+
+    def _move_hold(self, account_id: int, asset: int, more: int) -> None:
+        if more > 0:
+            self.ledger.hold(account_id, asset, more)
+        else:
+            self.ledger.release(account_id, asset, -more)
+
+
+def _rejection(order: SubmitOrder, now: int, reason: Reason) -> OrderRejected:
+    return OrderRejected(
+        EventKind.REJECTED,
+        now,
+        order.order_id,
+        order.owner,
+        order.side,
+        order.price,
+        order.qty,
+        reason,
+        order.display_qty,
+        order.trigger_price,
+    )

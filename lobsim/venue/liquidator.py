@@ -1,0 +1,108 @@
+"""The exchange takes over a margin account at its liquidation level: cancel, sell in slices, insurance for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lobsim.credit import LiquidationCase, Mark, SalePolicy, Slice, StepState, bankrupt, begin_liquidation, next_step
+from lobsim.events import Purpose, Reason, Side, TimeInForce
+from lobsim.venue.ports import EventClass, Recording, Scheduler
+
+if TYPE_CHECKING:
+    from lobsim.venue.exchange import Exchange
+
+
+class AccountLiquidator:
+    """Runs liquidations under one `SalePolicy` (None: the exchange never liquidates)."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        scheduler: Scheduler,
+        recorder: Recording,
+        insurance_account: int,
+        policy: SalePolicy | None,
+    ) -> None:
+        self._exchange = exchange
+        self._scheduler = scheduler
+        self._recorder = recorder
+        self._insurance_account = insurance_account
+        self._policy = policy
+        self._active: dict[int, LiquidationCase] = {}
+        self._spent: set[int] = set()
+        self._number = 0
+
+    def is_active(self, account_id: int) -> bool:
+        """Whether the exchange is selling this account's assets now."""
+        return account_id in self._active
+
+    def start(self, account_id: int, marks: Mapping[int, Mark]) -> bool:
+        """Take an account over; False when the policy says never or nothing is left to sell."""
+        if self._policy is None or account_id in self._spent:
+            return False
+        exchange = self._exchange
+        exchange.bar(account_id, Reason.MARGIN_TOO_LOW)
+        exchange.cancel_all(account_id)
+        self._number += 1
+        case = self._active[account_id] = begin_liquidation(exchange.margin, account_id, marks)
+        view = exchange.margin.view(account_id, marks)
+        self._note("account_liquidation_started", account_id, "", 0, view.collateral_value)
+        self._step(case)
+        return account_id in self._active
+
+    def _step(self, case: LiquidationCase) -> None:
+        exchange = self._exchange
+        policy = self._policy
+        assert policy is not None
+        account_id = case.account
+        ranking = [market.base for market in exchange.markets]
+        step = next_step(policy, case, exchange.margin, exchange.marks(), ranking)
+        if step.state == StepState.SAFE:
+            del self._active[account_id]
+            exchange.bar(account_id, None)
+            self._note("account_liquidation_ended", account_id, "", 0, 0)
+            return
+        sent = [self._send(account_id, slice_) for slice_ in step.slices] if step.state == StepState.SELL else []
+        if not any(sent):
+            del self._active[account_id]
+            self._spent.add(account_id)
+            self._settle_bankrupt(account_id)
+            return
+        when = self._scheduler.now + step.delay_ns
+        self._scheduler.call_at(when, EventClass.MARK, account_id, self._step, case)
+
+    def _send(self, account_id: int, slice_: Slice) -> bool:
+        """Send one slice at market; False when it is below one lot or the asset has no market."""
+        exchange = self._exchange
+        for market in exchange.markets:
+            if market.base == slice_.asset:
+                lots = slice_.amount // market.base_per_lot
+                if slice_.side == Side.BUY:
+                    lots = -(-slice_.amount // market.base_per_lot)  # round up, or the debt would never be gone
+                if lots < 1:
+                    return False
+                before = exchange.margin.net(account_id, market.quote)
+                exchange.submit(
+                    market, account_id, slice_.side, lots, None, Purpose.ACCOUNT_LIQUIDATION, TimeInForce.IOC
+                )
+                proceeds = exchange.margin.net(account_id, market.quote) - before
+                asset = exchange.ledger.asset_name(slice_.asset)
+                self._note("account_liquidation_sale", account_id, asset, lots * market.base_per_lot, proceeds)
+                return True
+        return False
+
+    def _settle_bankrupt(self, account_id: int) -> None:
+        """Nothing left to sell: leftovers and what is still owed go to the insurance fund, the rest is written off."""
+        exchange = self._exchange
+        outcome = bankrupt(exchange.margin, account_id, self._insurance_account)
+        for kind, amounts in (("insurance_paid", outcome.insured), ("bad_debt", outcome.written_off)):
+            for asset, amount in amounts.items():
+                if amount:
+                    self._note(kind, account_id, exchange.ledger.asset_name(asset), amount, amount)
+        self._note("account_bankrupt", account_id, "", 0, 0)
+
+    def _note(self, kind: str, account_id: int, asset: str, amount: int, value: int) -> None:
+        self._recorder.credit(
+            self._scheduler.now, kind, account_id, self._insurance_account, asset, amount, value, self._number
+        )
