@@ -1,10 +1,11 @@
 """The recorder: what happens in a run goes to columns, to a digest and, in parts, to disk.
 
-The simulation thread only appends to lists. Every few thousand rows they become columns (small batches, because
-transposing tuples that have left the processor's cache costs six times as much), and every `rows_per_part` rows a
-checkpoint hands the columns of all tables to one background thread that derives the tables, hashes them in order and
-writes one part each. That thread works in polars, zstd and OpenSSL, which let the simulation run on meanwhile; the
-recorder waits before it hands over the next part, so that memory never holds more than two.
+The simulation thread only appends to lists. Every few thousand rows they become polars columns (events are flattened
+first: transposing them with one ``zip`` makes an iterator per event, which wakes the garbage collector and costs twice
+as much), and every `rows_per_part` rows a checkpoint hands the columns of all tables to one background thread that
+derives the tables, hashes them in order and writes one part each. That thread works in polars, zstd and OpenSSL, which
+let the simulation run on meanwhile; the recorder waits before it hands over the next part, so that memory never holds
+more than two.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import platform
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from lobsim import __version__
@@ -31,9 +34,10 @@ BATCH = 4096
 """Rows that are turned into columns at once."""
 
 _SLOTS = ("event", "time_ns", "order_id", "account_id", "side", "price_ticks", "qty_lots", "slot7", "slot8", "slot9")
-_ECHOED = ("price_ticks", "qty_lots", "slot8", "slot9")
+_ECHOED = tuple(_SLOTS.index(name) for name in ("price_ticks", "qty_lots", "slot8", "slot9"))
 _INT64_MAX = 2**63 - 1
 _SCHEMAS = {table: polars_schema(table) for table in TABLES}
+_Batches: TypeAlias = list[tuple[pl.Series, npt.NDArray[np.uint32]]]
 
 
 class Recorder:
@@ -72,6 +76,7 @@ class Recorder:
             table: [] for table in TABLES if table not in ("orders", "trades")
         }
         self._quotes = self._rows["quotes"]
+        self._batches: _Batches = []
         self._frames: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
         self._pending = dict.fromkeys(TABLES, 0)
         self._counts = dict.fromkeys(TABLES, 0)
@@ -231,36 +236,26 @@ class Recorder:
             self._checkpoint()
 
     def _columnise(self, table: str) -> None:
-        frame = self._event_columns() if table == "orders" else self._row_columns(table)
-        if frame.height:
-            self._frames[table].append(frame)
-            self._pending[table] += frame.height
-
-    def _event_columns(self) -> pl.DataFrame:
-        events = self._events
-        if not events:
-            return pl.DataFrame()
-        starts = [start for start, _ in self._owners]
-        owners = np.array([owner for _, owner in self._owners], dtype=np.uint32)
-        lengths = np.diff([*starts, len(events)])
-        series = [_int_column(name, values) for name, values in zip(_SLOTS, zip(*events, strict=True), strict=True)]
-        series.append(pl.Series("instrument_id", np.repeat(owners, lengths)))
-        self.events_count += len(events)
-        events.clear()
-        self._owners = [(0, self._instrument_id)]
-        return pl.DataFrame(series)
-
-    def _row_columns(self, table: str) -> pl.DataFrame:
+        if table == "orders":
+            self._columnise_events()
+            return
         rows = self._rows[table]
-        if not rows:
-            return pl.DataFrame()
-        series = [
-            pl.Series(name, values, dtype=pl.Int128() if isinstance(dtype, pl.Decimal) else dtype).cast(dtype)
-            for (name, dtype), values in zip(_SCHEMAS[table].items(), zip(*rows, strict=True), strict=True)
-        ]
-        self._counts[table] += len(rows)
-        rows.clear()
-        return pl.DataFrame(series)
+        if rows:
+            self._frames[table].append(_frame_of(table, rows))
+            self._pending[table] += len(rows)
+            self._counts[table] += len(rows)
+            rows.clear()
+
+    def _columnise_events(self) -> None:
+        events = self._events
+        if events:
+            ids = np.array([instrument_id for _, instrument_id in self._owners], dtype=np.uint32)
+            lengths = np.diff([*(start for start, _ in self._owners), len(events)])
+            self._batches.append((_flat(events), np.repeat(ids, lengths)))
+            self._pending["orders"] += len(events)
+            self.events_count += len(events)
+            events.clear()
+            self._owners = [(0, self._instrument_id)]
 
     # --- columns to parts -------------------------------------------------------------------------------------------
 
@@ -269,27 +264,25 @@ class Recorder:
         self._columnise("orders")
         for table in self._rows:
             self._columnise(table)
+        batches, self._batches = self._batches, []
         frames, self._frames = self._frames, {table: [] for table in TABLES}
         self._pending = dict.fromkeys(TABLES, 0)
         if self._worker is None:
-            self._write(frames)
+            self._write(batches, frames)
             return
         if self._written is not None:
             self._written.result()
-        self._written = self._worker.submit(self._write, frames)
+        self._written = self._worker.submit(self._write, batches, frames)
 
-    def _write(self, frames: dict[str, list[pl.DataFrame]]) -> None:
-        seq = self._hashes["orders"].rows
-        for table, batches in frames.items():
-            if table == "trades" or not batches:
-                continue
-            frame = pl.concat(batches)
+    def _write(self, batches: _Batches, frames: dict[str, list[pl.DataFrame]]) -> None:
+        if batches:
+            raw = _unflatten(batches).with_row_index("seq", self._hashes["orders"].rows)
             batches.clear()
-            if table == "orders":
-                raw = frame.with_row_index("seq", seq)
-                frame = _orders_of(raw)
-                self._write_table("trades", _trades_of(raw))
-            self._write_table(table, frame)
+            self._write_table("orders", _orders_of(raw))
+            self._write_table("trades", _trades_of(raw))
+        for table, parts in frames.items():
+            if parts:
+                self._write_table(table, pl.concat(parts))
 
     def _write_table(self, table: str, frame: pl.DataFrame) -> None:
         if frame.height == 0:
@@ -302,15 +295,31 @@ class Recorder:
             self._files.write_part(table, frame)
 
 
-def _int_column(name: str, values: Sequence[int | None]) -> pl.Series:
+def _flat(events: Sequence[Event]) -> pl.Series:
+    """All slots of all events, one event after the other."""
+    values = list(chain.from_iterable(events))
     try:
-        return pl.Series(name, values, dtype=pl.Int64)
+        return pl.Series("slots", values, dtype=pl.Int64)
     except (OverflowError, TypeError):
         # a rejected command echoes any number its sender liked; what does not fit a column is recorded as its limit
-        if name not in _ECHOED:
-            raise
-        clamped = [value if value is None else max(-_INT64_MAX, min(_INT64_MAX, value)) for value in values]
-        return pl.Series(name, clamped, dtype=pl.Int64)
+        for slot in _ECHOED:
+            values[slot::10] = [v if v is None else max(-_INT64_MAX, min(_INT64_MAX, v)) for v in values[slot::10]]
+        return pl.Series("slots", values, dtype=pl.Int64)
+
+
+def _unflatten(batches: _Batches) -> pl.DataFrame:
+    slots = pl.concat([flat for flat, _ in batches])
+    columns = [slots.gather_every(10, offset).alias(name) for offset, name in enumerate(_SLOTS)]
+    return pl.DataFrame([pl.Series("instrument_id", np.concatenate([ids for _, ids in batches])), *columns])
+
+
+def _frame_of(table: str, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            pl.Series(name, values, dtype=pl.Int128() if isinstance(dtype, pl.Decimal) else dtype).cast(dtype)
+            for (name, dtype), values in zip(_SCHEMAS[table].items(), zip(*rows, strict=True), strict=True)
+        ]
+    )
 
 
 def _orders_of(raw: pl.DataFrame) -> pl.DataFrame:
