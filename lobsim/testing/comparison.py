@@ -9,7 +9,15 @@ from typing import Any
 from lobsim.events import Command, Event, EventKind, Side
 from lobsim.testing.engine import QUESTIONS, Engine
 from lobsim.testing.reference import LARGEST, ReferenceBook
-from lobsim.testing.wording import EVENT_TYPES, describe_command, describe_events, describe_views, ladder, script
+from lobsim.testing.wording import (
+    EVENT_TYPES,
+    describe_command,
+    describe_events,
+    describe_views,
+    ladder,
+    named_fields,
+    script,
+)
 
 MakeEngine = Callable[[], Engine]
 Views = dict[str, object]
@@ -112,8 +120,9 @@ class Comparison:
             actual = list(self._engine.apply(command))
         except Exception as error:
             raise self._mismatch(f"the engine raised {type(error).__name__}: {error}", before) from error
+        actual, expected = self._reported(actual), self._reported(expected)
         if self._comparable(actual) != self._comparable(expected):
-            raise self._mismatch(describe_events(actual, expected, self._comparable), before)
+            raise self._mismatch(describe_events(actual, expected, self._terms.ignore), before)
         try:
             answers = self._views(self._engine)
         except Exception as error:
@@ -127,19 +136,17 @@ class Comparison:
             except Exception as error:
                 raise self._mismatch(f"check() raised {type(error).__name__}: {error}", before) from error
 
-    def _comparable(self, events: Sequence[Event]) -> list[tuple[object, ...]]:
-        """Events of the compared kinds as plain tuples, ignored fields left blank."""
-        kinds, ignore = self._terms.kinds, self._terms.ignore
-        chosen = [event for event in events if event[0] in kinds]
+    def _reported(self, events: Sequence[Event]) -> list[Event]:
+        """The events without the kinds that are not compared; what is no known kind of event stays in."""
+        left_out = frozenset(EventKind) - self._terms.kinds
+        return [event for event in events if event[0] not in left_out]
+
+    def _comparable(self, events: Sequence[Event]) -> list[Sequence[object]]:
+        """The events as tuples without the fields that are ignored."""
+        ignore = self._terms.ignore
         if not ignore:
-            return [tuple(event) for event in chosen]
-        return [
-            tuple(
-                None if name in ignore else value
-                for name, value in zip(EVENT_TYPES[EventKind(event[0])]._fields, event, strict=True)
-            )
-            for event in chosen
-        ]
+            return [tuple(event) for event in events]
+        return [[value for name, value in named_fields(event) if name not in ignore] for event in events]
 
     def _views(self, book: Any) -> Views:
         """Every answer that is compared, by question."""

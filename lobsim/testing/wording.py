@@ -54,27 +54,29 @@ def describe_event(event: Sequence[Any] | None) -> str:
     return repr(event)
 
 
-def describe_events(
-    actual: Sequence[Event],
-    expected: Sequence[Event],
-    comparable: Callable[[Sequence[Event]], list[tuple[object, ...]]],
-) -> str:
+def named_fields(event: Sequence[Any]) -> list[tuple[str, Any]]:
+    """(name, value) of every slot of an event; an engine's events may be longer or shorter than they should be."""
+    names = getattr(EVENT_TYPES.get(event[0]), "_fields", ())
+    return [(names[slot] if slot < len(names) else f"slot {slot}", value) for slot, value in enumerate(event)]
+
+
+def describe_events(actual: Sequence[Event], expected: Sequence[Event], ignore: frozenset[str]) -> str:
     """Both lists of events, those that agree once, those that do not side by side with the fields that differ."""
     lines = ["Its events differ:", ""]
     for ours, theirs in zip_longest(actual, expected):
-        same = None not in (ours, theirs) and comparable([ours]) == comparable([theirs])
-        if same:
+        both = ours is not None and theirs is not None and ours[0] == theirs[0] and len(ours) == len(theirs)
+        pairs = zip(named_fields(ours), named_fields(theirs), strict=True) if both else ()
+        faults = [
+            f"{name} is {mine!r}, should be {right!r}"
+            for (name, mine), (_, right) in pairs
+            if mine != right and name not in ignore
+        ]
+        if both and not faults:
             lines.append(f"    both       {describe_event(ours)}")
             continue
         lines += [f"    engine     {describe_event(ours)}", f"    reference  {describe_event(theirs)}"]
-        if ours is not None and theirs is not None and len(ours) == len(theirs) and ours[0] == theirs[0]:
-            names = EVENT_TYPES[EventKind(ours[0])]._fields
-            fields = [
-                f"{name} is {mine!r}, should be {right!r}"
-                for name, mine, right in zip(names, ours, theirs, strict=True)
-                if mine != right
-            ]
-            lines.append(f"               ^ {'; '.join(fields)}")
+        if faults:
+            lines.append(f"               ^ {'; '.join(faults)}")
     return "\n".join(lines)
 
 
