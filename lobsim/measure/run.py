@@ -1,0 +1,319 @@
+"""A recorded run: its manifest checked, its tables as polars frames.
+
+A run folder may come from anyone. The manifest is data: sizes are bounded, no path is ever taken from it, files are
+found by their fixed names, links are refused. An unfinished run (killed, stopped, still going) can be read as far as it
+got; `Run.status` then says so, and whoever shows it to a person prints that line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from lobsim.errors import LobsimError, RunError
+from lobsim.measure.decode import decoded
+from lobsim.records import FORMAT, MANIFEST, PART_NAME, TABLES, AccountInfo, TableDigest, overall_digest, polars_schema
+from lobsim.units import NS_PER_DAY, NS_PER_S, NS_PER_US, Grid, parse_decimal, parse_time
+
+MAX_ROWS = 25_000_000
+"""Rows of one table that are decoded into memory unless asked for more (about 4 GB of `orders`)."""
+
+MAX_MANIFEST_BYTES = 1 << 25
+MAX_PARTS = 99_999
+_NAME = re.compile(r"[A-Za-z0-9._:/@-]{1,64}")
+_FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
+
+
+class Instrument(NamedTuple):
+    """One book of the run; `tick` and `lot` turn ticks and lots into decimals (quote per base, base)."""
+
+    instrument_id: int
+    name: str
+    base: str
+    quote: str
+    tick: Grid
+    lot: Grid
+    quote_quantum: Decimal
+
+    @property
+    def unit_notional(self) -> Decimal:
+        """Quote currency of one lot at a price of one tick."""
+        return self.tick.step * self.lot.step
+
+
+def read_run(path: str | Path, *, max_rows: int = MAX_ROWS) -> Run:
+    """Open a run folder; tables are read on first use.
+
+    Raises `RunError`, naming the file, for a folder without a run, a manifest that breaks a rule, and parts that are
+    missing, cut off or of another layout. max_rows bounds what one table may take into memory.
+    """
+    return Run(Path(path), max_rows=max_rows)
+
+
+class Run:
+    """A run folder opened for reading: `orders trades quotes depth accounts credit milestones` are decoded frames."""
+
+    def __init__(self, path: Path, *, max_rows: int = MAX_ROWS) -> None:
+        self.path = path
+        self.max_rows = max_rows
+        self.manifest = _read_manifest(path / MANIFEST)
+        try:
+            self._take_manifest()
+        except (KeyError, TypeError, ValueError, AttributeError, LobsimError) as error:
+            what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
+            raise RunError(f"{path / MANIFEST}: {what}") from None
+        self._parts = {table: self._find_parts(table) for table in TABLES}
+        self._rows = {table: sum(_rows_of(part, table) for part in parts) for table, parts in self._parts.items()}
+        if self.complete:
+            self._compare_with_manifest()
+
+    def _take_manifest(self) -> None:
+        manifest = self.manifest
+        self.complete: bool = manifest["complete"] is True
+        self.seed = _whole(manifest["seed"], "seed", -(2**127))
+        self.scenario = _text(manifest["scenario"], "scenario")
+        self.digest: str | None = _text(manifest["digest"], "digest") if self.complete else None
+        self.start_utc = _utc(manifest["start_utc"])
+        self.numeraire = _text(manifest.get("numeraire", ""), "numeraire")
+        self.assets = {
+            _text(name, "assets"): parse_decimal(quantum, f"assets.{_text(name, 'assets')}")
+            for name, quantum in manifest.get("assets", {}).items()
+        }
+        self.instruments: dict[str, Instrument] = {}
+        for row in manifest["instruments"]:
+            instrument = _instrument(row)
+            if instrument.name in self.instruments or instrument.instrument_id in self._instrument_ids():
+                raise ValueError(f"instrument {instrument.name} stands there twice")
+            self.instruments[instrument.name] = instrument
+        self.accounts_info = {
+            _whole(row["account_id"], "account_id"): AccountInfo(
+                row["account_id"], _text(row["name"], "account name"), _text(row["kind"], "account kind")
+            )
+            for row in manifest.get("accounts", [])
+        }
+
+    def _instrument_ids(self) -> set[int]:
+        return {instrument.instrument_id for instrument in self.instruments.values()}
+
+    def _find_parts(self, table: str) -> list[Path]:
+        folder = self.path / table
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise RunError(f"{folder}: must be a plain folder")
+        parts = sorted(file for file in folder.iterdir() if PART_NAME.fullmatch(file.name)) if folder.exists() else []
+        for number, part in enumerate(parts):
+            if part.is_symlink() or not part.is_file():
+                raise RunError(f"{part}: must be a plain file")
+            if part.name != f"part-{number:05}.parquet":
+                raise RunError(f"{folder / f'part-{number:05}.parquet'}: this part is missing")
+        return parts
+
+    def _compare_with_manifest(self) -> None:
+        for table, parts in self._parts.items():
+            entry = (
+                self.manifest.get("tables", {}).get(table, {}) if isinstance(self.manifest.get("tables"), dict) else {}
+            )
+            rows, count = (entry.get("rows"), entry.get("parts")) if isinstance(entry, dict) else (None, None)
+            if count != len(parts) or rows != self._rows[table]:
+                raise RunError(
+                    f"{self.path / table}: {len(parts)} parts with {self._rows[table]} rows, "
+                    f"but {MANIFEST} says {count} parts with {rows} rows"
+                )
+
+    @property
+    def status(self) -> str:
+        """ "complete", or one line for people that says why this run must not be taken for a finished one."""
+        if self.complete:
+            return "complete"
+        stopped = self.manifest.get("stopped")
+        why = f"it stopped: {str(stopped)[:200]!r}" if stopped else "killed, or still running"
+        return f"{self.path}: UNFINISHED RUN ({why}); what follows covers only its first {self.end_ns / NS_PER_S:.3f} s"
+
+    @property
+    def start_ns_of_day(self) -> int:
+        """Wall clock of the run's start, in nanoseconds since midnight UTC."""
+        return self._start_ns % NS_PER_DAY
+
+    @property
+    def _start_ns(self) -> int:
+        return (self.start_utc - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * NS_PER_US
+
+    @cached_property
+    def end_ns(self) -> int:
+        """When the run ended; of an unfinished one, the last time that its finished parts know."""
+        end = self.manifest.get("end_ns")
+        if isinstance(end, int) and not isinstance(end, bool) and 0 <= end < 2**62:
+            return end
+        tables = [self.scan(table).select(pl.col("time_ns").max()) for table in TABLES if self._rows[table]]
+        return max((int(self.collect(table).item()) for table in tables), default=0)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What `replay` wrote down about this run when it ended ({} for an unfinished one)."""
+        summary = self.manifest.get("summary")
+        return summary if isinstance(summary, dict) else {}
+
+    def instrument(self, name: str | None = None) -> Instrument:
+        """Instrument by name; None means the only one. Raises `RunError` listing the names there are."""
+        if name is None and len(self.instruments) == 1:
+            return next(iter(self.instruments.values()))
+        if name is None or name not in self.instruments:
+            asked = "say which instrument" if name is None else f"no instrument {name[:64]!r}"
+            raise RunError(f"{self.path}: {asked}; there are {', '.join(sorted(self.instruments)[:50]) or 'none'}")
+        return self.instruments[name]
+
+    def time_ns(self, when: str | int) -> int:
+        """Nanoseconds since the run's start of "21:15:00Z", "45m" or a number of nanoseconds."""
+        return when if isinstance(when, int) else parse_time(when, self.start_ns_of_day, "time")
+
+    # --- tables -----------------------------------------------------------------------------------------------------
+
+    def rows(self, table: str) -> int:
+        """Rows of a table, from the parts' footers."""
+        return self._rows[table]
+
+    def scan(self, table: str) -> pl.LazyFrame:
+        """The raw columns (`lobsim.records.TABLES`) of a table of any size, for queries of your own."""
+        if not self._parts[table]:
+            return pl.LazyFrame(schema=polars_schema(table))
+        return pl.scan_parquet(self._parts[table], glob=False, hive_partitioning=False)
+
+    def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
+        """Run a query on scanned tables; raises `RunError` naming the part that cannot be read."""
+        try:
+            return query.collect()
+        except _FAILURES as error:
+            for table, parts in self._parts.items():
+                for part in parts:
+                    _check_part(part, table)
+            raise RunError(f"{self.path}: {_first_line(error)}") from error
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A table with decoded columns beside the integers; raises `RunError` when it has more than `max_rows` rows."""
+        if name not in TABLES:
+            raise RunError(f"{self.path}: no table {name[:64]!r}; there are {', '.join(TABLES)}")
+        if self._rows[name] > self.max_rows:
+            raise RunError(
+                f"{self.path / name}: {self._rows[name]} rows are more than max_rows = {self.max_rows}; "
+                f"query run.scan({name!r}) instead, or read_run(path, max_rows=...)"
+            )
+        return self.collect(decoded(self, name, self.scan(name)))
+
+    orders = cached_property[pl.DataFrame](lambda self: self.table("orders"))
+    trades = cached_property[pl.DataFrame](lambda self: self.table("trades"))
+    quotes = cached_property[pl.DataFrame](lambda self: self.table("quotes"))
+    depth = cached_property[pl.DataFrame](lambda self: self.table("depth"))
+    accounts = cached_property[pl.DataFrame](lambda self: self.table("accounts"))
+    credit = cached_property[pl.DataFrame](lambda self: self.table("credit"))
+    milestones = cached_property[pl.DataFrame](lambda self: self.table("milestones"))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Run {str(self.path)!r} {self.scenario} seed={self.seed} {'complete' if self.complete else 'UNFINISHED'}>"
+        )
+
+
+def verify_digest(run: Run) -> str:
+    """Compute the run's digest again from its files; raises `RunError` where a table differs from the manifest.
+
+    Memory: one part. Complexity: O(rows).
+    """
+    digests = {}
+    for table in TABLES:
+        digest = TableDigest(table)
+        for part in run._parts[table]:
+            digest.update(run.collect(pl.scan_parquet(part, glob=False)))
+        digests[table] = digest.hexdigest()
+    said = run.manifest.get("digests") if run.complete else digests
+    for table, value in digests.items():
+        if not isinstance(said, dict) or said.get(table) != value:
+            raise RunError(f"{run.path / table}: the values are not those that were recorded (digest {value})")
+    total = overall_digest(digests)
+    if run.complete and total != run.digest:
+        raise RunError(f"{run.path / MANIFEST}: digest is {run.digest}, the tables say {total}")
+    return total
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise RunError(f"{path}: no such file; a run folder holds one")
+        with path.open("rb") as file:
+            raw = file.read(MAX_MANIFEST_BYTES + 1)
+        if len(raw) > MAX_MANIFEST_BYTES:
+            raise RunError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes")
+        manifest = json.loads(raw.decode("utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: no valid JSON: {_first_line(error)}") from None
+    if not isinstance(manifest, dict) or "lobsim_format" not in manifest:
+        raise RunError(f"{path}: was not written by lobsim (no lobsim_format)")
+    if manifest["lobsim_format"] != FORMAT:
+        found = str(manifest["lobsim_format"])[:20]
+        raise RunError(f"{path}: lobsim_format is {found}, this version of lobsim reads {FORMAT}")
+    return manifest
+
+
+def _check_part(part: Path, table: str) -> None:
+    try:
+        pl.scan_parquet(part, glob=False).collect()
+    except _FAILURES as error:
+        raise RunError(f"{part}: damaged part of table {table}: {_first_line(error)}") from None
+
+
+def _rows_of(part: Path, table: str) -> int:
+    expected = polars_schema(table)
+    try:
+        schema = pl.read_parquet_schema(part)
+        rows = int(pl.scan_parquet(part, glob=False).select(pl.len()).collect().item())
+    except _FAILURES as error:
+        raise RunError(f"{part}: damaged part of table {table}: {_first_line(error)}") from None
+    if dict(schema) != expected:
+        raise RunError(f"{part}: its columns are not those of table {table}")
+    return rows
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _whole(value: object, what: str, least: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**127:
+        raise ValueError(f"{what}: {str(value)[:40]!r} is not a whole number of at least {least}")
+    return value
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str) or len(value) > 128 or not value.isprintable():
+        raise ValueError(f"{what}: {str(value)[:40]!r} is not a printable text of at most 128 characters")
+    return value
+
+
+def _utc(value: object) -> datetime:
+    start = datetime.fromisoformat(_text(value, "start_utc"))
+    if start.tzinfo is None or not 1970 <= start.year <= 2200:
+        raise ValueError(f"start_utc: {value!r} must have a time zone (Z) and a year between 1970 and 2200")
+    return start.astimezone(UTC)
+
+
+def _instrument(row: dict[str, Any]) -> Instrument:
+    name = _text(row["name"], "instrument name")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"instrument name: {name!r} must match {_NAME.pattern}")
+    texts = {key: _text(row[key], f"{name}.{key}") for key in ("base", "quote", "tick", "lot", "quote_quantum")}
+    return Instrument(
+        _whole(row["instrument_id"], f"{name}.instrument_id"),
+        name,
+        texts["base"],
+        texts["quote"],
+        Grid(texts["tick"], f"{name}.price"),
+        Grid(texts["lot"], f"{name}.qty"),
+        parse_decimal(texts["quote_quantum"], f"{name}.quote_quantum"),
+    )
