@@ -23,6 +23,7 @@ from lobsim.events import Event, EventKind, SubmitOrder, TimeInForce
 from lobsim.sim.tapes.base import TapeBatch, apply_command
 from lobsim.sim.tapes.binance_files import BestQuote, DepthDiff, DepthSnapshot
 from lobsim.sim.tapes.binance_l2 import BinanceL2Tape
+from lobsim.sim.tapes.lines import printable
 from lobsim.units import Grid
 
 Quote = tuple[int | None, int, int | None, int]
@@ -143,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         tape = BinanceL2Tape(options.file, symbol=options.symbol, tick=options.tick, lot=options.lot, trades=False)
-        print(f"{options.file.name}: {tape.symbol}, tick {tape.tick}, lot {tape.lot}, from {tape.start_utc}")
+        print(f"{options.file.name}: {printable(tape.symbol)}, tick {tape.tick}, lot {tape.lot}, from {tape.start_utc}")
         passed = run(tape)
         again = BinanceL2Tape(options.file, symbol=options.symbol, tick=tape.tick, lot=tape.lot)
         return 0 if run(again) and passed else 1

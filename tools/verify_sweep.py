@@ -3,7 +3,7 @@
     python tools/verify_sweep.py [FILE] [--timestamp US]
 
 FILE is a trades file of tardis.dev (default: TRXUSDT of 10 October 2025 in LOBSIM_DATA or ../shared/data). The sweep
-is the first one at that exchange time (default 1760131685935999: 1,125 fills over 196 prices, VWAP 0.306665). The
+is the largest one at that exchange time (default 1760131685935999: 1,125 fills over 196 prices, VWAP 0.306665). The
 book must answer with the recorded fills in the recorded order; `book.walk` and `slippage` must have told the same
 before the order was sent.
 
@@ -23,6 +23,7 @@ from lobsim import OrderBook
 from lobsim.errors import InputError
 from lobsim.events import EventKind, Side
 from lobsim.sim.tapes.base import FIRST_TAKER_ID, apply_command
+from lobsim.sim.tapes.lines import printable
 from lobsim.sim.tapes.tardis import Fill, TardisTradesTape, implied_book
 
 FILE = "oct10-trades-tardis/binance_trades_2025-10-10_TRXUSDT.csv.xz"
@@ -61,10 +62,10 @@ def verify(path: Path, timestamp_us: int) -> bool:
         f"{len(fills):,}",
         f"{len({fill.price for fill in fills}):,}",
         f"{vwap:.6f}",
-        f"{(lots * Decimal(tape.lot)).normalize():f}",
+        f"{(lots * Decimal(tape.lot)):f}",
     )
     print(
-        f"{tape.symbol} at {timestamp_us}: market {side.name.lower()} of {shown[3]} (tick {tape.tick}, lot {tape.lot})"
+        f"{printable(tape.symbol)} at {timestamp_us}: market {side.name.lower()} of {shown[3]} (tick {tape.tick}, lot {tape.lot})"
     )
     print(
         f"  {shown[0]} fills over {shown[1]} prices, {book.tick_grid.text(fills[0].price)} -> "

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
-from lobsim.errors import InputError
+from lobsim.errors import GridError, InputError
 from lobsim.events import (
     Advance,
     CancelAll,
@@ -39,7 +39,7 @@ from lobsim.events import (
     TimeInForce,
 )
 from lobsim.sim.tapes.lines import MAX_BYTES, fault
-from lobsim.units import NS_PER_S
+from lobsim.units import NS_PER_S, Grid
 
 if TYPE_CHECKING:
     from lobsim.book import OrderBook, OrderView, Snapshot
@@ -176,6 +176,14 @@ def _beats(side: Side, price: int, bound: int, bound_too: bool) -> bool:
     if price == bound:
         return bound_too
     return price > bound if side is Side.BUY else price < bound
+
+
+def grid_of(path: Path, step: str, name: str) -> Grid:
+    """The grid of a tape's prices or quantities; raises `TapeError` when `step` is none."""
+    try:
+        return Grid(step, name)
+    except GridError as error:
+        raise fault(path, 0, str(error)) from None
 
 
 def is_tape_id(order_id: int) -> bool:

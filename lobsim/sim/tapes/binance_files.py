@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeAlias
@@ -195,11 +196,8 @@ def _no_constant(name: str) -> NoReturn:
 
 def coarsest_step(texts: Iterable[str]) -> str:
     """The largest power of ten, at most 1, that all these decimal texts are whole multiples of: "0.01"."""
-    places = 0
-    for text in texts:
-        fraction = text.partition(".")[2].rstrip("0")
-        places = max(places, len(fraction))
-    return "0." + "0" * (places - 1) + "1" if places else "1"
+    places = max((-int(Decimal(text).normalize().as_tuple().exponent) for text in texts), default=0)
+    return "0." + "0" * (places - 1) + "1" if places > 0 else "1"
 
 
 def infer_grid(path: Path, max_records: int = 2_000_000, max_bytes: int = MAX_BYTES) -> tuple[str, str]:

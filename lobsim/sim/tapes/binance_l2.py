@@ -42,6 +42,7 @@ from lobsim.sim.tapes.base import (
     Tape,
     TapeBatch,
     TapeNote,
+    grid_of,
     level_id,
     set_level,
     utc_text,
@@ -59,7 +60,7 @@ from lobsim.sim.tapes.binance_files import (
     read_records,
 )
 from lobsim.sim.tapes.lines import MAX_BYTES, fault
-from lobsim.units import NS_PER_S, Grid
+from lobsim.units import NS_PER_S
 
 MAX_WAITING_LEVELS = 1_000_000
 """Levels in diffs that wait for a snapshot; a recording that has more of them is refused."""
@@ -99,7 +100,7 @@ class BinanceL2Tape(Tape):
             found = infer_grid(self.path, max_bytes=max_bytes)
             tick, lot = tick or found[0], lot or found[1]
         self.tick, self.lot = tick, lot
-        ticks, lots = Grid(tick, "price"), Grid(lot, "quantity")
+        ticks, lots = grid_of(self.path, tick, "price"), grid_of(self.path, lot, "quantity")
         # texts repeat: most messages are about the same few prices
         self._count_ticks = lru_cache(1 << 16)(ticks.count)
         self._count_lots = lru_cache(1 << 16)(lots.count)

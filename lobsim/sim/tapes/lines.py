@@ -36,6 +36,7 @@ def printable(text: str) -> str:
 def fault(path: Path, line: int, rule: str, value: object = None) -> TapeError:
     """A `TapeError` that names file, line (0: the file as a whole), the rule that is broken and the value found."""
     where = f"{printable(str(path))}, line {line}" if line else printable(str(path))
+    rule = printable(rule)
     if value is None:
         return TapeError(f"{where}: {rule}")
     if isinstance(value, bytes):

@@ -47,6 +47,7 @@ from pathlib import Path
 from typing import ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from lobsim.errors import GridError
 from lobsim.events import CancelOrder, Command, Purpose, ReplaceOrder, Side, SubmitOrder
 from lobsim.sim.tapes.base import (
     MAX_PRICE_TICKS,
@@ -107,10 +108,8 @@ class LobsterTape(Tape):
     ) -> None:
         super().__init__(path, max_bytes)
         self.tick, self.lot = tick, lot
-        self._units_per_tick = Grid(PRICE_UNIT, "price").count(tick)
-        self._shares_per_lot = Grid("1", "quantity").count(lot)
-        if self._units_per_tick < 1 or self._shares_per_lot < 1:
-            raise fault(self.path, 0, "tick and lot must be positive", f"{tick}, {lot}")
+        self._units_per_tick = self._steps(PRICE_UNIT, tick, "tick")
+        self._shares_per_lot = self._steps("1", lot, "lot")
         self.book_path = None if book is None else Path(book)
         self.levels: int | None = None
         name = _FILE_NAME.match(self.path.name)
@@ -123,6 +122,15 @@ class LobsterTape(Tape):
         self.start_utc = self._start_utc(date or (name[2] if name else None))
         if self.book_path is not None and next(read_book_rows(self.book_path, max_bytes), None) is None:
             raise fault(self.book_path, 0, "the order book file is empty")
+
+    def _steps(self, unit: str, step: str, name: str) -> int:
+        try:
+            steps = Grid(unit, name).count(step)
+        except GridError as error:
+            raise fault(self.path, 0, str(error)) from None
+        if steps < 1:
+            raise fault(self.path, 0, f"{name} must be greater than 0", step)
+        return steps
 
     def _start_utc(self, day: str | None) -> str | None:
         if day is None:

@@ -3,11 +3,12 @@
 Columns: ``exchange,symbol,timestamp,local_timestamp,id,side,price,amount`` with a header; times in microseconds since
 1970 (the exchange's and the receiver's), side = the aggressor's, "unknown" where the exchange does not say.
 
-A *sweep* is a run of prints with the same timestamp and side whose prices only get worse for the aggressor: one
-market order that walked the book. Its fills imply the book that it met (`implied_book`): each fill is an order that
-rested at its price, in that order. The tape lets these orders rest one nanosecond before the sweep and then sends one
-market order for the total, so every print comes back as a trade, and `slippage` on the book just before tells what
-the order cost. Between sweeps the book is empty; only traded quantity is known.
+A *sweep* is what one market order did to the book: the prints of one timestamp and side, as long as their prices do
+not get better for the aggressor. (Prints of the other side with the same timestamp may stand between them in the
+feed.) Its fills imply the book that it met (`implied_book`): each fill is an order that rested at its price, in that
+order. The tape lets these orders rest one nanosecond before the sweep and then sends one market order for the total,
+so every print comes back as a trade, and `slippage` on the book just before tells what the order cost. Between sweeps
+the book is empty: only traded quantity is known.
 
 Refused and counted in `skipped`: ``unknown_side``.
 """
@@ -17,6 +18,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby, takewhile
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -29,12 +32,13 @@ from lobsim.sim.tapes.base import (
     BookView,
     Tape,
     TapeBatch,
+    grid_of,
     utc_text,
     whole_second,
 )
 from lobsim.sim.tapes.binance_files import coarsest_step
 from lobsim.sim.tapes.lines import MAX_BYTES, fault, read_lines
-from lobsim.units import NS_PER_S, NS_PER_US, Grid
+from lobsim.units import NS_PER_S, NS_PER_US
 
 HEADER = b"exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
 MAX_SWEEP_FILLS = 100_000
@@ -42,7 +46,7 @@ MAX_SWEEP_FILLS = 100_000
 
 _ROW = re.compile(
     rb"([^,]{1,40}),([^,]{1,40}),(\d{1,16}),(\d{1,16}),([^,]{0,64}),(buy|sell|unknown),"
-    rb"(\d{1,20}(?:\.\d{1,20})?),(\d{1,20}(?:\.\d{1,20})?)",
+    rb"(\d{1,20}(?:\.\d{1,20})?(?:e-?\d)?),(\d{1,20}(?:\.\d{1,20})?(?:e-?\d)?)",  # small amounts look like 1e-8
     re.ASCII,
 )
 _SIDES = {b"buy": Side.BUY, b"sell": Side.SELL}
@@ -93,9 +97,9 @@ def infer_grid(prints: Iterator[TardisPrint] | Sequence[TardisPrint]) -> tuple[s
     """(tick, lot): the coarsest powers of ten that fit all these prints."""
     tick = lot = "1"
     for print_ in prints:
-        if "." in print_.price:
+        if not print_.price.isdigit():
             tick = coarsest_step((tick, print_.price))
-        if "." in print_.qty:
+        if not print_.qty.isdigit():
             lot = coarsest_step((lot, print_.qty))
     return tick, lot
 
@@ -131,8 +135,8 @@ class TardisTradesTape(Tape):
             found = infer_grid(self.prints())
             tick, lot = tick or found[0], lot or found[1]
         self.tick, self.lot = tick, lot
-        self._count_ticks = lru_cache(1 << 16)(Grid(tick, "price").count)
-        self._count_lots = lru_cache(1 << 16)(Grid(lot, "quantity").count)
+        self._count_ticks = lru_cache(1 << 16)(grid_of(self.path, tick, "price").count)
+        self._count_lots = lru_cache(1 << 16)(grid_of(self.path, lot, "quantity").count)
 
     def prints(self) -> Iterator[TardisPrint]:
         """The file's prints, as they are recorded."""
@@ -142,8 +146,9 @@ class TardisTradesTape(Tape):
         """See `Tape.batches`. Two batches per sweep: the implied book, then the order."""
         self._restart()
         first_id = 1
+        now_ns = -1
         for line, time_ns, side, fills in self._sweeps():
-            before_ns = max(0, time_ns - 1)
+            before_ns = max(now_ns, time_ns - 1, 0)  # a second sweep of the same moment cannot rest before the first
             yield TapeBatch(before_ns, implied_book(side, fills, before_ns, first_id), (), line)
             first_id += len(fills)
             self.counts["sweeps"] += 1
@@ -156,30 +161,28 @@ class TardisTradesTape(Tape):
                 purpose=Purpose.TAPE,
             )
             yield TapeBatch(time_ns, (order,), (), line)
+            now_ns = time_ns
             self._check_size(book, line)
 
     def _sweeps(self) -> Iterator[tuple[int, int, Side, list[Fill]]]:
-        """(first line, time, aggressor's side, fills) of each sweep."""
-        fills: list[Fill] = []
-        line = timestamp = 0
-        side = Side.BUY
-        for print_ in self.prints():
-            if print_.side is None:
-                self.skipped["unknown_side"] += 1
-                continue
-            self.counts["trades"] += 1
-            fill = self._fill(print_)
-            worse = fills and (fill.price >= fills[-1].price if side is Side.BUY else fill.price <= fills[-1].price)
-            if fills and (print_.timestamp_us != timestamp or print_.side is not side or not worse):
-                yield line, timestamp * NS_PER_US - self._start_ns, side, fills
-                fills = []
-            if not fills:
-                line, timestamp, side = print_.line, print_.timestamp_us, print_.side
-            fills.append(fill)
-            if len(fills) > MAX_SWEEP_FILLS:
-                raise fault(self.path, print_.line, f"more than {MAX_SWEEP_FILLS} prints in one timestamp", timestamp)
-        if fills:
-            yield line, timestamp * NS_PER_US - self._start_ns, side, fills
+        """(first line, time, aggressor's side, fills) of each sweep, in order of their first prints."""
+        for timestamp_us, prints in groupby(self.prints(), key=attrgetter("timestamp_us")):
+            runs: list[tuple[int, int, Side, list[Fill]]] = []
+            present: dict[Side, list[Fill]] = {}
+            for number, print_ in enumerate(prints):
+                if number == MAX_SWEEP_FILLS:
+                    raise fault(self.path, print_.line, f"more than {MAX_SWEEP_FILLS} prints in one timestamp")
+                if print_.side is None:
+                    self.skipped["unknown_side"] += 1
+                    continue
+                self.counts["trades"] += 1
+                fill, side = self._fill(print_), print_.side
+                run = present.get(side)
+                if run is None or (fill.price < run[-1].price if side is Side.BUY else fill.price > run[-1].price):
+                    run = present[side] = []
+                    runs.append((print_.line, timestamp_us * NS_PER_US - self._start_ns, side, run))
+                run.append(fill)
+            yield from runs
 
     def _fill(self, print_: TardisPrint) -> Fill:
         try:
@@ -193,11 +196,10 @@ class TardisTradesTape(Tape):
         return fill
 
     def sweep_at(self, timestamp_us: int) -> tuple[Side, list[Fill]]:
-        """The fills of the first sweep at that exchange time, in order; raises `TapeError` when there is none."""
+        """The fills, in order, of the largest sweep at that exchange time; raises `TapeError` when there is none."""
         time_ns = timestamp_us * NS_PER_US - self._start_ns
-        for _, at_ns, side, fills in self._sweeps():
-            if at_ns == time_ns:
-                return side, fills
-            if at_ns > time_ns:
-                break
-        raise fault(self.path, 0, f"no trades at timestamp {timestamp_us}")
+        sweeps = takewhile(lambda sweep: sweep[1] <= time_ns, self._sweeps())
+        found = [(side, fills) for _, at_ns, side, fills in sweeps if at_ns == time_ns]
+        if not found:
+            raise fault(self.path, 0, f"no trades at timestamp {timestamp_us}")
+        return max(found, key=lambda sweep: len(sweep[1]))
