@@ -73,6 +73,22 @@ class RunHeader(NamedTuple):
     numeraire: str = ""
 
 
+def manifest_of(header: RunHeader) -> dict[str, object]:
+    """The manifest of a run that has only begun; it says ``"complete": false``."""
+    return {
+        "lobsim_format": FORMAT,
+        "complete": False,
+        "scenario": header.scenario,
+        "scenario_hash": hashlib.sha256(header.scenario_toml.encode()).hexdigest(),
+        "seed": header.seed,
+        "start_utc": header.start_utc,
+        "numeraire": header.numeraire,
+        "assets": dict(header.assets),
+        "instruments": [instrument._asdict() for instrument in header.instruments],
+        "accounts": [account._asdict() for account in header.accounts],
+    }
+
+
 class Column(NamedTuple):
     """One column: `dtype` is the name of a polars type, "Money" a Decimal(38, 0)."""
 

@@ -1,7 +1,28 @@
-"""What a run's records say: tables, books at any time, depth, slippage, the fall and what caused it."""
+"""What a run's records say: tables, books at any time, depth, slippage, the fall and what caused it.
+
+Everything here reads records only; nothing knows the simulator. Times are nanoseconds since the run's start or texts
+such as "21:15:00Z" and "45m"; frames are polars.
+"""
 
 from __future__ import annotations
 
+from lobsim.measure.books import Book, Levels, book_at
+from lobsim.measure.liquidity import BANDS, NOTIONALS, Fill, depth, depth_at, slippage, slippage_of
 from lobsim.measure.run import Instrument, Run, read_run, verify_digest
 
-__all__ = ["Instrument", "Run", "read_run", "verify_digest"]
+__all__ = [
+    "BANDS",
+    "NOTIONALS",
+    "Book",
+    "Fill",
+    "Instrument",
+    "Levels",
+    "Run",
+    "book_at",
+    "depth",
+    "depth_at",
+    "read_run",
+    "slippage",
+    "slippage_of",
+    "verify_digest",
+]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -19,7 +20,18 @@ import polars as pl
 
 from lobsim.errors import LobsimError, RunError
 from lobsim.measure.decode import decoded
-from lobsim.records import FORMAT, MANIFEST, PART_NAME, TABLES, AccountInfo, TableDigest, overall_digest, polars_schema
+from lobsim.records import (
+    FORMAT,
+    MANIFEST,
+    PART_NAME,
+    TABLES,
+    AccountInfo,
+    RunHeader,
+    TableDigest,
+    manifest_of,
+    overall_digest,
+    polars_schema,
+)
 from lobsim.units import NS_PER_DAY, NS_PER_S, NS_PER_US, Grid, parse_decimal, parse_time
 
 MAX_ROWS = 25_000_000
@@ -54,21 +66,47 @@ def read_run(path: str | Path, *, max_rows: int = MAX_ROWS) -> Run:
     Raises `RunError`, naming the file, for a folder without a run, a manifest that breaks a rule, and parts that are
     missing, cut off or of another layout. max_rows bounds what one table may take into memory.
     """
-    return Run(Path(path), max_rows=max_rows)
+    path = Path(path)
+    run = Run(path, _read_manifest(path / MANIFEST), max_rows=max_rows)
+    run._open_parts()
+    return run
 
 
 class Run:
-    """A run folder opened for reading: `orders trades quotes depth accounts credit milestones` are decoded frames."""
+    """A recorded run: `orders trades quotes depth accounts credit milestones` are decoded frames, read on first use.
 
-    def __init__(self, path: Path, *, max_rows: int = MAX_ROWS) -> None:
+    `read_run` opens a folder; `from_frames` wraps tables that are in memory already. Raises `RunError` for a manifest
+    that breaks a rule.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], *, max_rows: int = MAX_ROWS) -> None:
         self.path = path
         self.max_rows = max_rows
-        self.manifest = _read_manifest(path / MANIFEST)
+        self.manifest = manifest
+        self._parts: dict[str, list[Path]] = {table: [] for table in TABLES}
+        self._frames: dict[str, pl.DataFrame] = {}
+        self._rows = dict.fromkeys(TABLES, 0)
         try:
             self._take_manifest()
         except (KeyError, TypeError, ValueError, AttributeError, LobsimError) as error:
             what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
             raise RunError(f"{path / MANIFEST}: {what}") from None
+
+    @classmethod
+    def from_frames(cls, header: RunHeader, frames: Mapping[str, pl.DataFrame]) -> Run:
+        """A run out of raw tables (`lobsim.records.TABLES`; missing ones are empty), for data of your own.
+
+        Raises `RunError` for a table with other columns.
+        """
+        run = cls(Path("(frames)"), {**manifest_of(header), "complete": True})
+        for table, frame in frames.items():
+            if table not in TABLES or dict(frame.schema) != polars_schema(table):
+                raise RunError(f"{table}: its columns are not those of a table of lobsim.records.TABLES")
+            run._frames[table] = frame
+            run._rows[table] = frame.height
+        return run
+
+    def _open_parts(self) -> None:
         self._parts = {table: self._find_parts(table) for table in TABLES}
         self._rows = {table: sum(_rows_of(part, table) for part in parts) for table, parts in self._parts.items()}
         if self.complete:
@@ -79,7 +117,7 @@ class Run:
         self.complete: bool = manifest["complete"] is True
         self.seed = _whole(manifest["seed"], "seed", -(2**127))
         self.scenario = _text(manifest["scenario"], "scenario")
-        self.digest: str | None = _text(manifest["digest"], "digest") if self.complete else None
+        self.digest: str | None = _text(manifest.get("digest", ""), "digest") or None if self.complete else None
         self.start_utc = _utc(manifest["start_utc"])
         self.numeraire = _text(manifest.get("numeraire", ""), "numeraire")
         self.assets = {
@@ -115,6 +153,8 @@ class Run:
         return parts
 
     def _compare_with_manifest(self) -> None:
+        if self.digest is None:
+            raise RunError(f"{self.path / MANIFEST}: says complete but has no digest")
         for table, parts in self._parts.items():
             entry = (
                 self.manifest.get("tables", {}).get(table, {}) if isinstance(self.manifest.get("tables"), dict) else {}
@@ -180,6 +220,8 @@ class Run:
 
     def scan(self, table: str) -> pl.LazyFrame:
         """The raw columns (`lobsim.records.TABLES`) of a table of any size, for queries of your own."""
+        if table in self._frames:
+            return self._frames[table].lazy()
         if not self._parts[table]:
             return pl.LazyFrame(schema=polars_schema(table))
         return pl.scan_parquet(self._parts[table], glob=False, hive_partitioning=False)

@@ -10,7 +10,6 @@ more than two.
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,7 +26,7 @@ import polars as pl
 from lobsim import __version__
 from lobsim.errors import InputError, RunError
 from lobsim.events import Event, EventKind
-from lobsim.records import FORMAT, TABLES, RunHeader, TableDigest, overall_digest, polars_schema
+from lobsim.records import TABLES, RunHeader, TableDigest, manifest_of, overall_digest, polars_schema
 from lobsim.sim.run_folder import RunFolder
 
 BATCH = 4096
@@ -63,7 +62,8 @@ class Recorder:
         self.events_count = 0
         self.digest: str | None = None
         self.digests: dict[str, str] = {}
-        self._manifest = _manifest_of(header)
+        self._manifest = manifest_of(header)
+        self._manifest |= {"versions": _versions(), "platform": f"{platform.system()} {platform.machine()}"}
         self._files = None
         if self.folder is not None:
             self._files = RunFolder(self.folder, self._manifest, header.scenario_toml, overwrite=overwrite)
@@ -362,24 +362,11 @@ def _trades_of(raw: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _manifest_of(header: RunHeader) -> dict[str, object]:
+def _versions() -> dict[str, str]:
     versions = {"lobsim": __version__, "python": platform.python_version()}
     for package in ("numpy", "polars", "simpy", "sortedcontainers"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:  # pragma: no cover - all four are dependencies
             continue
-    return {
-        "lobsim_format": FORMAT,
-        "complete": False,
-        "scenario": header.scenario,
-        "scenario_hash": hashlib.sha256(header.scenario_toml.encode()).hexdigest(),
-        "seed": header.seed,
-        "start_utc": header.start_utc,
-        "versions": versions,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "numeraire": header.numeraire,
-        "assets": dict(header.assets),
-        "instruments": [instrument._asdict() for instrument in header.instruments],
-        "accounts": [account._asdict() for account in header.accounts],
-    }
+    return versions

@@ -1,0 +1,182 @@
+"""Order events as signed changes of price levels, so that a book at any time is a sum.
+
+A level's quantity is changed by nothing but events. For each event of one instrument:
+
+* accepted (no trigger), triggered, replaced, with a limit price: ``+qty`` at that price. The order may trade in the
+  same instant; that is taken off again below, so only states between commands mean anything.
+* trade and decrement: ``-qty`` at the trade's price on the resting side, and ``-qty`` at the incoming order's own limit
+  (nothing for a market order). While an order is incoming no other one comes in, so its limit is that of the last
+  accepted, triggered or replaced event before.
+* canceled, unless it was a sleeping stop or has no limit: ``-qty`` at its price.
+* replaced: in addition, what was still open of the order leaves the price where it stood. The event does not tell, so
+  the orders that were ever replaced are followed through all their events.
+
+Hidden quantity is followed in the same way, for the icebergs only: an order with slice d that rests with q open lots
+hides ``max(0, q - d)``; a refresh says what is left; a replace that keeps its place hides that much less; a cancel
+ends it.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from lobsim.errors import RunError
+from lobsim.events import EventKind
+
+NEEDED = (
+    "seq",
+    "time_ns",
+    "event",
+    "order_id",
+    "side",
+    "price_ticks",
+    "qty_lots",
+    "display_lots",
+    "hidden_lots",
+    "trigger_ticks",
+    "kept_priority",
+    "counter_order_id",
+)
+"""Columns of `orders` that the changes are computed from."""
+
+_KIND = pl.col("event")
+_OPENS = (
+    ((int(EventKind.ACCEPTED) == _KIND) & pl.col("trigger_ticks").is_null())
+    | (int(EventKind.TRIGGERED) == _KIND)
+    | (int(EventKind.REPLACED) == _KIND)
+)
+_MEETS = _KIND.is_in([int(EventKind.TRADE), int(EventKind.DECREMENTED)])
+_LEAVES = (int(EventKind.CANCELED) == _KIND) & pl.col("trigger_ticks").is_null()
+_REFRESHES = int(EventKind.REFRESHED) == _KIND
+_KEEPS = (int(EventKind.REPLACED) == _KIND) & (pl.col("kept_priority") == 1)
+_OTHER_SIDE = (1 - pl.col("side").cast(pl.Int64)).cast(pl.UInt8)
+
+
+def level_changes(orders: pl.DataFrame, start_seq: int = 0) -> pl.DataFrame:
+    """Changes of one instrument's levels: ``seq time_ns side price_ticks lots hidden_lots`` (all of them, and hidden).
+
+    orders: the instrument's events in order, at least `NEEDED`. With `start_seq` the changes of ``lots`` before that
+    event are left out (a keyframe stands for them) but those of ``hidden_lots`` are not; then `orders` needs, from
+    before `start_seq`, only the events of icebergs and of orders that are replaced later. Raises `RunError` when a
+    trade's aggressor is not the order that came in last. Complexity: O(n log n) in the events of replaced and iceberg
+    orders, O(n) in all others.
+    """
+    events = orders.sort("seq").with_columns(
+        taker_limit=pl.when(_OPENS).then(pl.col("price_ticks").fill_null(0)).forward_fill(),
+        taker_id=pl.when(_OPENS).then(pl.col("order_id")).forward_fill(),
+    )
+    window = events.filter(pl.col("seq") >= start_seq)
+    stray = window.filter(_MEETS & (pl.col("taker_id") != pl.col("counter_order_id")).fill_null(True))
+    if stray.height:
+        row = stray.row(0, named=True)
+        raise RunError(
+            f"orders, seq {row['seq']}: trade with order {row['counter_order_id']}, "
+            f"but order {row['taker_id']} came in last"
+        )
+    followed = _followed(events)
+    changes = [
+        _change(window.filter(_OPENS & pl.col("price_ticks").is_not_null()), pl.col("qty_lots")),
+        _change(window.filter(_MEETS), -pl.col("qty_lots"), side=_OTHER_SIDE),
+        _change(window.filter(_MEETS & (pl.col("taker_limit") > 0)), -pl.col("qty_lots"), price=pl.col("taker_limit")),
+        _change(window.filter(_LEAVES & pl.col("price_ticks").is_not_null()), -pl.col("qty_lots")),
+    ]
+    if followed is not None:
+        moved = followed.filter((int(EventKind.REPLACED) == _KIND) & (pl.col("seq") >= start_seq))
+        changes += [
+            _change(moved, -pl.col("open_before"), price=pl.col("price_before")),
+            *_hidden_changes(followed),
+        ]
+    return pl.concat(changes).sort("seq", maintain_order=True)
+
+
+def special_orders(orders: pl.LazyFrame) -> pl.LazyFrame:
+    """Ids (column ``order_id``) of icebergs and of orders that were replaced: those that must be followed."""
+    return orders.filter((int(EventKind.REPLACED) == _KIND) | (_iceberg())).select("order_id").unique()
+
+
+def _iceberg() -> pl.Expr:
+    return _KIND.is_in([int(EventKind.ACCEPTED), int(EventKind.REFRESHED)]) & (pl.col("display_lots") > 0)
+
+
+def _change(
+    rows: pl.DataFrame,
+    lots: pl.Expr,
+    hidden: pl.Expr | None = None,
+    *,
+    side: pl.Expr | None = None,
+    price: pl.Expr | None = None,
+) -> pl.DataFrame:
+    return rows.select(
+        "seq",
+        "time_ns",
+        (pl.col("side") if side is None else side).alias("side"),
+        (pl.col("price_ticks") if price is None else price).alias("price_ticks"),
+        lots.cast(pl.Int64).alias("lots"),
+        (pl.lit(0) if hidden is None else hidden).cast(pl.Int64).alias("hidden_lots"),
+    )
+
+
+def _followed(events: pl.DataFrame) -> pl.DataFrame | None:
+    """Every event of the special orders with what was open and where it stood before; None when there are none.
+
+    A trade stands twice when both its orders are special. A *stay* of an order begins when it opens (again).
+    """
+    ids = special_orders(events.lazy()).collect()
+    if ids.height == 0:
+        return None
+    mine = events.join(ids, on="order_id", how="semi")
+    taking = events.filter(_MEETS).join(ids, left_on="counter_order_id", right_on="order_id", how="semi")
+    legs = pl.concat(
+        [
+            mine.filter(_OPENS | _LEAVES | _REFRESHES).with_columns(leg=pl.lit("own")),
+            mine.filter(_MEETS).with_columns(leg=pl.lit("maker"), side=_OTHER_SIDE),
+            taking.with_columns(
+                leg=pl.lit("taker"), order_id=pl.col("counter_order_id"), price_ticks=pl.col("taker_limit")
+            ),
+        ]
+    ).sort("order_id", "seq")
+    opens = _OPENS & (pl.col("leg") == "own")
+    signed = pl.when(opens).then(pl.col("qty_lots")).when(_REFRESHES).then(0).otherwise(-pl.col("qty_lots"))
+    legs = legs.with_columns(opens=opens, signed=signed, stay=opens.cast(pl.Int64).cum_sum().over("order_id"))
+    stays = legs.filter("opens").select(
+        "order_id", "stay", stay_price="price_ticks", slice="display_lots", opened="qty_lots"
+    )
+    legs = legs.join(stays, on=["order_id", "stay"], how="left", maintain_order="left")
+    before = pl.col("signed").cum_sum().over("order_id", "stay")
+    return legs.with_columns(open_after=before).with_columns(
+        open_before=pl.col("open_after").shift(1).over("order_id").fill_null(0),
+        price_before=pl.col("stay_price").shift(1).over("order_id"),
+    )
+
+
+def _hidden_changes(legs: pl.DataFrame) -> list[pl.DataFrame]:
+    """Per event: the order's hidden lots before it leave their price, those after it appear at theirs."""
+    keeps = pl.col("opens") & _KEEPS
+    sets = (pl.col("opens") & ~_KEEPS.fill_null(False)) | _REFRESHES | _LEAVES
+    taken = pl.when(pl.col("leg") == "taker").then(pl.col("qty_lots")).otherwise(0).sum().over("order_id", "stay")
+    rests = pl.max_horizontal(pl.col("opened") - taken - pl.col("slice"), pl.lit(0))
+    value = (
+        pl.when(_REFRESHES)
+        .then(pl.col("hidden_lots"))
+        .when(pl.col("opens") & (pl.col("slice") > 0) & pl.col("price_ticks").is_not_null())
+        .then(rests)
+        .otherwise(0)
+    )
+    shrink = pl.when(keeps).then(pl.col("open_before") - pl.col("qty_lots")).otherwise(0)
+    hidden = (
+        legs.with_columns(value=value, sets=sets, shrink=shrink)
+        .with_columns(era=pl.col("sets").cast(pl.Int64).cum_sum().over("order_id"))
+        .with_columns(
+            base=pl.col("value").first().over("order_id", "era"),
+            shrunk=pl.col("shrink").cum_sum().over("order_id", "era"),
+        )
+        .with_columns(hidden_after=pl.max_horizontal(pl.col("base") - pl.col("shrunk"), pl.lit(0)))
+        .with_columns(hidden_before=pl.col("hidden_after").shift(1).over("order_id").fill_null(0))
+    )
+    gone = hidden.filter(pl.col("hidden_before") > 0)
+    here = hidden.filter(pl.col("hidden_after") > 0)
+    zero = pl.lit(0)
+    return [
+        _change(gone, zero, -pl.col("hidden_before"), price=pl.col("price_before")),
+        _change(here, zero, pl.col("hidden_after"), price=pl.col("stay_price")),
+    ]
