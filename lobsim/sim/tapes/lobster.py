@@ -56,6 +56,7 @@ from lobsim.sim.tapes.base import (
     Tape,
     TapeBatch,
     TapeNote,
+    is_tape_id,
     level_id,
     stale_orders,
     utc_text,
@@ -233,6 +234,8 @@ class LobsterTape(Tape):
     ) -> list[Command]:
         """Give each order of a level the quantity and place that the feed says after `maker_id` alone lost `qty`."""
         commands: list[Command] = []
+        if all(_open_qty(book, order_id) == before for order_id, before in queue if order_id != maker_id):
+            return commands  # an agent stood ahead, and nobody else's order was hit
         for order_id, before in queue:
             left = before - qty if order_id == maker_id else before
             order = book.order(order_id)
@@ -277,12 +280,17 @@ class LobsterTape(Tape):
         return lots
 
 
+def _open_qty(book: BookView, order_id: int) -> int:
+    order = book.order(order_id)
+    return 0 if order is None else order.qty
+
+
 def _queue(book: BookView, side: Side, price: int) -> list[tuple[int, int]]:
-    """(id, quantity) of the orders at one level, first in the queue first."""
+    """(id, quantity) of the tape's orders at one level, first in the queue first."""
     snapshot = book.snapshot()
     for level, queue in snapshot.bids if side is Side.BUY else snapshot.asks:
         if level == price:
-            return [(order_id, shown + hidden) for order_id, shown, hidden in queue]
+            return [(order_id, shown + hidden) for order_id, shown, hidden in queue if is_tape_id(order_id)]
     return []
 
 
