@@ -45,7 +45,7 @@ class InterestIndex:
 
 
 class Debt:
-    """What one borrower owes: `scaled` units that interest multiplies, and the `principal` (quanta) not yet paid back."""
+    """What one borrower owes: `scaled` units that interest multiplies, and the `principal` not yet repaid (quanta)."""
 
     __slots__ = ("principal", "scaled")
 

@@ -70,7 +70,7 @@ class LoanBook:
         self.lender = lender
         self.insurance = insurance
         self.custody = ledger.open_account(f"{name}.custody")
-        self._ledger = ledger
+        self.ledger = ledger
         self._index = InterestIndex(terms.interest_ppm)
         self._loans: dict[int, _Loan] = {}
         self._opened = 0
@@ -94,10 +94,10 @@ class LoanBook:
         loan = _Loan(self._opened + 1, account)
         loan.debt.draw(principal, self._index.value)
         if not over_limit:
-            self._within_limit(loan.debt.scaled, collateral, mark, f"a loan of {principal} on {collateral}")
+            self._within_limit(principal * DEBT_UNIT, collateral, mark, f"a loan of {principal} on {collateral}")
         self._solvent(self.lender, principal)
-        self._ledger.transfer(account, self.custody, self.collateral_asset, collateral, Flow.PLEDGE)
-        self._ledger.transfer(self.lender, account, self.debt_asset, principal, Flow.BORROW)
+        self.ledger.transfer(account, self.custody, self.collateral_asset, collateral, Flow.PLEDGE)
+        self.ledger.transfer(self.lender, account, self.debt_asset, principal, Flow.BORROW)
         loan.collateral = collateral
         self._opened += 1
         self._lent += principal
@@ -108,7 +108,7 @@ class LoanBook:
     def top_up(self, loan_id: int, amount: int) -> None:
         """Pledge `amount` more collateral; raises `InsufficientFunds`."""
         loan = self._live(loan_id)
-        self._ledger.transfer(loan.account, self.custody, self.collateral_asset, amount, Flow.PLEDGE)
+        self.ledger.transfer(loan.account, self.custody, self.collateral_asset, amount, Flow.PLEDGE)
         self._leave(loan)
         loan.collateral += amount
         self._enter(loan)
@@ -118,8 +118,8 @@ class LoanBook:
         self._amounts(amount)
         loan = self._live(loan_id)
         left = loan.collateral - amount
-        self._within_limit(loan.debt.scaled, left, mark, f"loan {loan_id} left with collateral {left}")
-        self._ledger.transfer(self.custody, loan.account, self.collateral_asset, amount, Flow.RELEASE)
+        self._within_limit(loan.debt.scaled * self._index.value, left, mark, f"loan {loan_id} left with collateral {left}")
+        self.ledger.transfer(self.custody, loan.account, self.collateral_asset, amount, Flow.RELEASE)
         self._leave(loan)
         loan.collateral = left
         self._enter(loan)
@@ -128,9 +128,9 @@ class LoanBook:
         """Borrow `amount` more; raises `LoanRefused` if the LTV would exceed the maximum, `InsufficientFunds`."""
         self._amounts(amount)
         loan = self._live(loan_id)
-        scaled = loan.debt.scaled - (-amount * DEBT_UNIT // self._index.value)
-        self._within_limit(scaled, loan.collateral, mark, f"loan {loan_id} with {amount} more")
-        self._ledger.transfer(self.lender, loan.account, self.debt_asset, amount, Flow.BORROW)
+        owed = loan.debt.scaled * self._index.value + amount * DEBT_UNIT
+        self._within_limit(owed, loan.collateral, mark, f"loan {loan_id} with {amount} more")
+        self.ledger.transfer(self.lender, loan.account, self.debt_asset, amount, Flow.BORROW)
         self._leave(loan)
         loan.debt.draw(amount, self._index.value)
         self._lent += amount
@@ -186,7 +186,7 @@ class LoanBook:
     @property
     def total_collateral(self) -> int:
         """Quanta pledged by all."""
-        return self._ledger.balance(self.custody, self.collateral_asset)
+        return self.ledger.balance(self.custody, self.collateral_asset)
 
     def ltv(self, loan_id: int, mark: Mark) -> int:
         """Debt over collateral value in ppm, rounded down, for reports; `breached` and `called` decide exactly."""
@@ -261,7 +261,7 @@ class LoanBook:
             repaid = min(repaid, seized * over * PPM // (under * with_bonus))
         elif not seized:
             return LiquidationResult(LiquidationOutcome.TOO_SMALL, loan_id, loan.account)
-        ledger = self._ledger
+        ledger = self.ledger
         if ledger.free(liquidator, self.debt_asset) < repaid:
             return LiquidationResult(LiquidationOutcome.UNFUNDED, loan_id, loan.account)
 
@@ -293,7 +293,7 @@ class LoanBook:
 
     def _cover_bad_debt(self, loan: _Loan) -> tuple[int, int]:
         """Clear a debt without collateral: insurance pays the borrower, who repays; the lender forgives the rest."""
-        ledger, account, asset = self._ledger, loan.account, self.debt_asset
+        ledger, account, asset = self.ledger, loan.account, self.debt_asset
         owed = loan.debt.owed(self._index.value)
         insured = 0 if self.insurance is None else min(owed, ledger.free(self.insurance, asset))
         if insured and self.insurance is not None:
@@ -321,16 +321,17 @@ class LoanBook:
 
     def _solvent(self, account: int, amount: int) -> None:
         """Refuse before the first of several postings what a later one would refuse."""
-        free = self._ledger.free(account, self.debt_asset)
+        free = self.ledger.free(account, self.debt_asset)
         if free < amount:
             raise InsufficientFunds(
-                f"{self._ledger.account_name(account)} has {free} free quanta of"
-                f" {self._ledger.asset_name(self.debt_asset)}, {amount} are due ({self.name})"
+                f"{self.ledger.account_name(account)} has {free} free quanta of"
+                f" {self.ledger.asset_name(self.debt_asset)}, {amount} are due ({self.name})"
             )
 
-    def _within_limit(self, scaled: int, collateral: int, mark: Mark, what: str) -> None:
+    def _within_limit(self, owed: int, collateral: int, mark: Mark, what: str) -> None:
+        """`owed` in quanta / DEBT_UNIT, before any rounding: a loan exactly at the maximum is within it."""
         over, under = check_mark(mark)
-        owed = scaled * self._index.value * under
+        owed *= under
         worth = DEBT_UNIT * collateral * over
         if owed * PPM > worth * self.terms.max_ltv_ppm:
             ltv = f"{100 * owed / worth:.2f} %" if worth > 0 else "without bound"
@@ -342,8 +343,8 @@ class LoanBook:
     def _pay(self, loan: _Loan, payer: int, amount: int) -> None:
         interest, principal = loan.debt.pay(amount, self._index.value)
         self._returned += principal
-        self._ledger.transfer(payer, self.lender, self.debt_asset, interest, Flow.INTEREST)
-        self._ledger.transfer(payer, self.lender, self.debt_asset, principal, Flow.REPAY)
+        self.ledger.transfer(payer, self.lender, self.debt_asset, interest, Flow.INTEREST)
+        self.ledger.transfer(payer, self.lender, self.debt_asset, principal, Flow.REPAY)
 
     def _settle(self, loan: _Loan) -> tuple[int, int]:
         """Back in line, or closed when nothing is owed; returns (debt, collateral) left."""
@@ -351,7 +352,7 @@ class LoanBook:
         if debt:
             self._enter(loan)
             return debt, loan.collateral
-        self._ledger.transfer(self.custody, loan.account, self.collateral_asset, loan.collateral, Flow.RELEASE)
+        self.ledger.transfer(self.custody, loan.account, self.collateral_asset, loan.collateral, Flow.RELEASE)
         del self._loans[loan.loan_id]
         return 0, 0
 
@@ -378,7 +379,7 @@ class LoanBook:
         self._waiting.check()
         faults = []
         loans = self._loans.values()
-        held = self._ledger.balance(self.custody, self.collateral_asset)
+        held = self.ledger.balance(self.custody, self.collateral_asset)
         if held != sum(loan.collateral for loan in loans):
             faults.append(f"custody holds {held}, loans pledge {sum(loan.collateral for loan in loans)}")
         if sum(loan.debt.principal for loan in loans) != self._lent - self._returned:

@@ -129,7 +129,8 @@ class CrossMargin:
                 f" {self.ledger.asset_name(asset)} and cannot repay {amount}"
             )
         interest, principal = self._pay(account, asset, debt, amount)
-        self.ledger.transfer(account, self.pool, asset, interest, Flow.INTEREST)
+        if interest:
+            self.ledger.transfer(account, self.pool, asset, interest, Flow.INTEREST)
         self.ledger.transfer(account, self.pool, asset, principal, Flow.REPAY)
         return amount
 
@@ -183,21 +184,37 @@ class CrossMargin:
 
         Raises `InsufficientFunds` (an empty pool, a plain account without funds); nothing has changed then.
         """
-        bought = sold = 0
-        try:
-            bought = self.cover(buyer, quote, quote_amount - buyer_release)
-            sold = self.cover(seller, base, base_amount - seller_release)
-            self.ledger.settle_trade(
-                buyer, seller, base, base_amount, quote, quote_amount, buyer_release, seller_release
-            )
-        except (InsufficientFunds, LedgerError):
-            if bought:
-                self.repay(buyer, quote, bought)
-            if sold:
-                self.repay(seller, base, sold)
-            raise
+        free = self.ledger.free
+        bought = quote_amount - buyer_release - free(buyer, quote)
+        sold = base_amount - seller_release - free(seller, base)
+        if bought > 0 or sold > 0:
+            self._lendable(buyer, quote, quote_amount, buyer_release, bought)
+            self._lendable(seller, base, base_amount, seller_release, sold)
+            if base == quote:
+                raise LedgerError(f"a trade needs two assets, not {self.ledger.asset_name(base)} twice")
+            if bought > 0:
+                self.borrow(buyer, quote, bought)
+            if sold > 0:
+                self.borrow(seller, base, sold)
+        self.ledger.settle_trade(buyer, seller, base, base_amount, quote, quote_amount, buyer_release, seller_release)
         self.sweep(buyer, base)
         self.sweep(seller, quote)
+
+    def _lendable(self, account: int, asset: int, outgoing: int, release: int, missing: int) -> None:
+        """Refuse before anything is borrowed whatever a later step of the settlement would refuse."""
+        if type(outgoing) is not int or outgoing < 0 or not 0 <= release <= self.ledger.held(account, asset):
+            raise LedgerError(f"cannot settle {outgoing!r} quanta with {release!r} of them released from a hold")
+        if missing <= 0:
+            return
+        if account in self._debts:
+            self._enrolled(account, asset)
+            account, outgoing = self.pool, missing
+        free = self.ledger.free(account, asset)
+        if free < outgoing:
+            raise InsufficientFunds(
+                f"{self.ledger.account_name(account)} has {free} free quanta of {self.ledger.asset_name(asset)},"
+                f" a settlement needs {outgoing}"
+            )
 
     # --- positions --------------------------------------------------------------------------------------------------
 
