@@ -360,6 +360,9 @@ class NaiveExchange:
         self._write({"reduce": 2, "delete": 3, "execute": 4, "jump": 4}[action], order[0], taken, price, direction)
         return True
 
+    def state(self) -> dict[tuple[int, int], list[tuple[int, ...]]]:
+        return {key: [tuple(order) for order in queue] for key, queue in self.queues.items()}
+
     def _write(self, kind: int, order_id: int, qty: int, price: int, direction: int) -> None:
         self.lines.append(f"{34200 + len(self.lines) // 3},{kind},{order_id},{qty},{price},{direction}")
 
@@ -368,10 +371,7 @@ class NaiveExchange:
 @given(actions=st.lists(ACTION, min_size=1, max_size=60))
 def test_replay_keeps_every_quantity_and_place(tmp_path_factory: pytest.TempPathFactory, actions: list[tuple]) -> None:
     exchange = NaiveExchange()
-    truths = []
-    for action in actions:
-        if exchange.act(*action):
-            truths.append({key: [tuple(order) for order in queue] for key, queue in exchange.queues.items()})
+    truths = [exchange.state() for action in actions if exchange.act(*action)]
     if not truths:
         return
     path = write_lines(tmp_path_factory.getbasetemp() / "self-recorded", exchange.lines)
@@ -391,7 +391,7 @@ def test_replay_keeps_every_quantity_and_place(tmp_path_factory: pytest.TempPath
     assert not tape.counts["stale_canceled"]
 
 
-# --- real data ----------------------------------------------------------------------------------------------------------
+# --- real data ----------------------------------------------------------------------------------------------------
 
 
 def test_apple_in_the_first_672_rows(data_folder: Callable[[str], Path]) -> None:
