@@ -54,7 +54,7 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(home), name)
     except ModuleNotFoundError as error:
-        if error.name != "hypothesis":
+        if (error.name or "").partition(".")[0] != "hypothesis":
             raise
         message = f"lobsim.testing.{name} needs Hypothesis: pip install 'lobsim[testing]'"
         raise ModuleNotFoundError(message, name="hypothesis") from error
