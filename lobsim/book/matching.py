@@ -42,6 +42,8 @@ _new = tuple.__new__
 Number = int | str | Decimal
 
 _PLAIN = Terms(_GTC, False, 0, SelfTrade.CANCEL_NEWEST, None, None, 0)
+_PLAIN_ALLOW = _PLAIN._replace(self_trade=SelfTrade.ALLOW)
+_ALLOW = SelfTrade.ALLOW
 
 
 class OrderBook(BookMechanics):
@@ -108,7 +110,7 @@ class OrderBook(BookMechanics):
         if (
             ticks is None
             or (tif and tif != _IOC)
-            or self_trade
+            or (self_trade and self_trade != _ALLOW)
             or display_qty
             or post_only
             or trigger_price is not None
@@ -132,16 +134,14 @@ class OrderBook(BookMechanics):
             book_side = self._bids
             opposite = self._asks
         if key + opposite.best_key >= 0:
-            leaves = self._match(
-                opposite, key, lots, order_id, side, owner, purpose, SelfTrade.CANCEL_NEWEST, now, events
-            )
+            leaves = self._match(opposite, key, lots, order_id, side, owner, purpose, self_trade, now, events)
             if leaves < 0:
                 self._cancel_incoming(order_id, side, -leaves, ticks, owner, Reason.SELF_TRADE, now, events)
             elif leaves:
                 if tif:
                     self._cancel_incoming(order_id, side, leaves, ticks, owner, Reason.IOC_REST, now, events)
                 else:
-                    self._rest(order_id, side, leaves, ticks, owner, purpose, None)
+                    self._rest(order_id, side, leaves, ticks, owner, purpose, _PLAIN_ALLOW if self_trade else None)
             self._wake_stops(now, events)
             return events
         if tif:
@@ -161,7 +161,7 @@ class OrderBook(BookMechanics):
         order.hidden = 0
         order.level = level
         order.purpose = purpose
-        order.terms = None
+        order.terms = _PLAIN_ALLOW if self_trade else None
         level.queue.append(order)
         level.qty += lots
         level.count += 1
@@ -310,7 +310,9 @@ class OrderBook(BookMechanics):
         events.append(
             _new(OrderAccepted, (_ACCEPTED, now, order_id, owner, side, price, qty, purpose, display, trigger))
         )
-        if display == qty:  # an iceberg that shows everything is a plain order, also when it is replaced by a larger one
+        if (
+            display == qty
+        ):  # an iceberg that shows everything is a plain order, also when it is replaced by a larger one
             display = 0
             terms = terms._replace(display_qty=0)
         if expire_ns is not None and (price is not None or trigger is not None):

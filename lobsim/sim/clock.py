@@ -24,6 +24,8 @@ from simpy.events import NORMAL, Event, EventPriority
 
 from lobsim.venue.ports import EventClass
 
+__all__ = ["Alarm", "Clock", "EventClass", "every", "session_key", "tie_key"]
+
 _MASK = (1 << 64) - 1
 _TIE_BITS = 64
 
@@ -48,6 +50,11 @@ class Clock(simpy.Environment):
         self.seed = seed
         self.events_run = 0
 
+    @property
+    def now(self) -> int:
+        """Nanoseconds since the run's start."""
+        return self._now  # type: ignore[return-value]  # SimPy keeps an int where all delays are ints
+
     def schedule(self, event: Event, priority: EventPriority | int = NORMAL, delay: int = 0) -> None:  # type: ignore[override]
         """SimPy's own events (timeouts of processes) wake agents; its urgent ones (starts, interrupts) come first."""
         if priority == NORMAL:
@@ -62,7 +69,7 @@ class Clock(simpy.Environment):
         event._ok = True
         event._value = value
         event.callbacks = [lambda done: callback(done._value)]
-        super().schedule(event, event_class << _TIE_BITS | tie_key(key, time_ns), time_ns - self._now)  # type: ignore[arg-type]
+        super().schedule(event, event_class << _TIE_BITS | tie_key(key, time_ns), time_ns - self.now)
 
     def run_until(self, end_ns: int, every_ns: int = 0, on_progress: Callable[[int], None] | None = None) -> None:
         """Run all events up to and including `end_ns`; calls `on_progress(now)` about every `every_ns`."""
@@ -73,9 +80,9 @@ class Clock(simpy.Environment):
         while queue and queue[0][0] <= end_ns:
             step()
             count += 1
-            if on_progress is not None and self._now >= next_report:
-                on_progress(self._now)
-                next_report = self._now - self._now % every_ns + every_ns
+            if on_progress is not None and self.now >= next_report:
+                on_progress(self.now)
+                next_report = self.now - self.now % every_ns + every_ns
         self.events_run += count
         self._now = end_ns
 
@@ -95,8 +102,8 @@ class Alarm(Event):
 
     def arm(self, time_ns: int) -> None:
         """Ring at `time_ns`, which must not be in the past. The alarm must not be armed already."""
-        self.callbacks = self._calls  # type: ignore[assignment]  # SimPy takes the list off when it runs the event
-        self._schedule(self, self._class | tie_key(self._key, time_ns), time_ns - self.clock._now)  # type: ignore[arg-type]
+        self.callbacks = self._calls  # SimPy takes the list off when it runs the event
+        self._schedule(self, self._class | tie_key(self._key, time_ns), time_ns - self.clock.now)
 
 
 def every(clock: Clock, event_class: EventClass, name: str, interval_ns: int, callback: Callable[[], None]) -> Alarm:

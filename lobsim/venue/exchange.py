@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from lobsim.credit import CrossMargin, Flow, InsufficientFunds, Ledger, Mark, MarginStatus, SalePolicy
+from lobsim.credit import CrossMargin, Flow, InsufficientFunds, Ledger, MarginStatus, Mark, SalePolicy
 from lobsim.events import (
-    Advance,
     CancelAll,
     CancelOrder,
     Command,
@@ -56,6 +55,7 @@ class Exchange:
         *,
         fee_account: int,
         insurance_account: int,
+        outside_account: int,
         fees: FeeModel,
         sale_policy: SalePolicy | None,
     ) -> None:
@@ -64,11 +64,12 @@ class Exchange:
         self.margin = margin
         self.markets: list[Market] = []
         self.messages = 0
-        self.feed: Callable[[int, MarketView], None] = lambda _market, _view: None
         self._by_id: dict[int, Market] = {}
+        self._feeds: dict[int, Callable[[int, MarketView], None]] = {}
         self._scheduler = scheduler
         self._recorder = recorder
         self._fee_account = fee_account
+        self._outside_account = outside_account
         self._fees = fees
         self._sessions: dict[int, Session] = {}
         self._account_feeds: dict[int, Callable[[AccountView], None]] = {}
@@ -80,10 +81,19 @@ class Exchange:
 
     # --- set-up -----------------------------------------------------------------------------------------------------
 
-    def add_market(self, market: Market) -> None:
-        """List an instrument; most liquid first, the order in which account liquidation sells."""
+    @property
+    def now(self) -> int:
+        """Nanoseconds since the run's start."""
+        return self._scheduler.now
+
+    def add_market(self, market: Market, publish: Callable[[int, MarketView], None]) -> None:
+        """List an instrument, whose views go to ``publish(time_ns, view)``.
+
+        Account liquidation sells in the order of listing: most liquid first.
+        """
         self.markets.append(market)
         self._by_id[market.instrument_id] = market
+        self._feeds[market.instrument_id] = publish
 
     def market(self, instrument_id: int) -> Market:
         """The listed instrument of that id."""
@@ -122,22 +132,20 @@ class Exchange:
         count = 0
         for command in commands:
             count += 1
-            kind = type(command)
-            if kind is SubmitOrder:
+            if isinstance(command, SubmitOrder):
                 if barred is not None:
                     events: list[Event] = [_rejection(command, now, barred)]
                 elif checked and not self._hold(market, command):
                     events = [_rejection(command, now, Reason.INSUFFICIENT_FUNDS)]
                 else:
                     events = book.submit(*command)
-            elif kind is CancelOrder:
+            elif isinstance(command, CancelOrder):
                 events = book.cancel(*command)
-            elif kind is CancelAll:
+            elif isinstance(command, CancelAll):
                 events = book.cancel_all(*command)
-            elif kind is ReplaceOrder:
+            elif isinstance(command, ReplaceOrder):
                 events = self._replace(market, command, barred, checked)
             else:
-                assert kind is Advance
                 events = book.advance(*command)
             self._publish(market, events)
         self.messages += count
@@ -155,7 +163,7 @@ class Exchange:
         price: int | None,
         purpose: Purpose,
         tif: TimeInForce = TimeInForce.GTC,
-        expire_ns: int | None = None,
+        self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST,
     ) -> int:
         """One order of an account without pre-trade checks (a crowd's, or the exchange's own sale); returns its id.
 
@@ -166,19 +174,7 @@ class Exchange:
         now = self._scheduler.now
         self.messages += 1
         events = book.submit(
-            order_id,
-            side,
-            qty,
-            price,
-            now,
-            tif,
-            account_id,
-            purpose,
-            False,
-            0,
-            None,
-            expire_ns,
-            SelfTrade.CANCEL_NEWEST if price is None or purpose != Purpose.NOISE else SelfTrade.ALLOW,
+            order_id, side, qty, price, now, tif, account_id, purpose, False, 0, None, None, self_trade
         )
         self._publish(market, events)
         quotes = (book.best_bid, book.best_bid_qty, book.best_ask, book.best_ask_qty)
@@ -205,7 +201,7 @@ class Exchange:
         """Publish every market's state to the feed."""
         now = self._scheduler.now
         for market in self.markets:
-            self.feed(market.instrument_id, market.view(now))
+            self._feeds[market.instrument_id](now, market.view(now))
 
     def marks(self) -> dict[int, Mark]:
         """Value of a quantum of each listed base asset in quote quanta, where there is a mark."""
@@ -279,7 +275,7 @@ class Exchange:
             if event[3] in sessions:
                 reports.setdefault(event[3], []).append(event)
             if event[0] in _REPORTED_TO_MAKER and event[9] in sessions and event[9] != event[3]:
-                reports.setdefault(event[9], []).append(event)  # type: ignore[arg-type]
+                reports.setdefault(event[9], []).append(event)
         for account_id, own in reports.items():
             sessions[account_id].report(market.instrument_id, own)
 
@@ -288,14 +284,22 @@ class Exchange:
         assert price is not None
         assert taker is not None
         assert taker_id is not None
+        if not maker or not taker:  # owner 0 is the world outside, e.g. a tape: trades within it move nobody's money
+            if maker == taker:
+                return
+            maker, taker = maker or self._outside_account, taker or self._outside_account
         notional = price * qty * market.quote_per_tick_lot
         base = qty * market.base_per_lot
-        buyer, buy_id, seller, sell_id = (maker, maker_id, taker, taker_id) if side else (taker, taker_id, maker, maker_id)
+        buyer, buy_id, seller, sell_id = (
+            (maker, maker_id, taker, taker_id) if side else (taker, taker_id, maker, maker_id)
+        )
         buyer_release = seller_release = 0
         if self._held:
             buyer_release = self._take_held(buy_id, qty)
             seller_release = self._take_held(sell_id, qty)
-        self.margin.settle_trade(buyer, seller, market.base, base, market.quote, notional, buyer_release, seller_release)
+        self.margin.settle_trade(
+            buyer, seller, market.base, base, market.quote, notional, buyer_release, seller_release
+        )
         if self._fees.maker_ppm or self._fees.taker_ppm:
             self._charge(maker, market.quote, notional * self._fees.maker_ppm // PPM)
             self._charge(taker, market.quote, notional * self._fees.taker_ppm // PPM)
@@ -339,7 +343,7 @@ class Exchange:
                 self.ledger.release(held[0], held[1], held[2] * event[6])
         elif kind == EventKind.DECREMENTED:
             for order_id in (event[2], event[8]):
-                held = self._held.get(order_id)  # type: ignore[arg-type]
+                held = self._held.get(order_id)
                 if held is not None:
                     self.ledger.release(held[0], held[1], held[2] * event[6])
 

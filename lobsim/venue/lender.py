@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lobsim.credit import LiquidationOutcome, LiquidationResult, LoanBook, Mark
+from lobsim.credit import Ledger, LiquidationOutcome, LiquidationResult, LoanBook, Mark
 from lobsim.venue.market import Market, MarkPriceModel
 from lobsim.venue.ports import Recording, Scheduler
 
@@ -20,12 +20,14 @@ class Lender:
         name: str,
         scheduler: Scheduler,
         recorder: Recording,
+        ledger: Ledger,
         loans: LoanBook,
         market: Market,
         oracle: MarkPriceModel,
     ) -> None:
         self.name = name
         self.loans = loans
+        self._ledger = ledger
         self.market = market
         self.oracle_price: int | None = None
         self.publish: Callable[[tuple[int, ...]], None] = lambda _breached: None
@@ -93,4 +95,4 @@ class Lender:
         self.loans.check()
 
     def _asset_name(self, asset: int) -> str:
-        return self.loans.ledger.asset_name(asset)
+        return self._ledger.asset_name(asset)

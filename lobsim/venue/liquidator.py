@@ -69,7 +69,7 @@ class AccountLiquidator:
             self._spent.add(account_id)
             self._settle_bankrupt(account_id)
             return
-        when = self._scheduler.now + step.delay_ns
+        when = self._scheduler.now + (step.delay_ns or 0)
         self._scheduler.call_at(when, EventClass.MARK, account_id, self._step, case)
 
     def _send(self, account_id: int, slice_: Slice) -> bool:

@@ -1,0 +1,99 @@
+"""Bots that race for breached loans: repay, seize the collateral with its bonus, sell it at market."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Annotated, Literal
+
+from pydantic import Field
+from simpy.events import Event as SimEvent
+
+from lobsim.agents.base import Agent, AgentParams, Context, Positive, PositiveDuration
+from lobsim.events import Event, EventKind, Purpose, Side, TimeInForce
+from lobsim.units import NS_PER_MS, NS_PER_S
+
+
+class LiquidationBotParams(AgentParams):
+    """Keys of an agent of kind "liquidation-bot"."""
+
+    kind: Literal["liquidation-bot"]
+    capital: Positive = Field(description="quote units it starts with; it can repay no more than it has")
+    capacity: Positive = Field(description="quote units of debt it takes on per second at most")
+    poll: PositiveDuration = Field(200 * NS_PER_MS, description="how often it looks for breached loans")
+    slippage_limit: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="sells no lower than this fraction below the last price it saw; leave out for no limit"
+    )
+
+
+class LiquidationBot(Agent):
+    """Takes breached loans in a random order of its own and sells what it seizes as soon as it hears of it.
+
+    Bias: it sells at any price unless it has a limit, and does not ask whether the bonus covers the loss.
+    """
+
+    kind = "liquidation-bot"
+    Params = LiquidationBotParams
+    params: LiquidationBotParams
+
+    def __init__(self, params: LiquidationBotParams, context: Context) -> None:
+        super().__init__(params, context)
+        self._budget = 0.0
+        self._asked: dict[int, int] = {}
+        self._unsold = 0
+        self._selling: set[int] = set()
+        self._quanta = int(1 / context.spec.quote_quantum)
+        context.gateway.listen(self._on_events)
+        for lender in context.lenders:
+            lender.on_result = self._on_result
+
+    def run(self) -> Generator[SimEvent, None, None]:
+        """Look for loans at every poll, spend no more than the capacity."""
+        params = self.params
+        yield self.sleep(int(self.stream.uniform() * params.poll))
+        while True:
+            self._budget = min(params.capacity, self._budget + params.capacity * params.poll / NS_PER_S)
+            for lender in self.context.lenders:
+                breached = lender.breached()
+                if not breached:
+                    self._asked.clear()
+                    continue
+                now = self.clock.now
+                free = [loan for loan in breached if self._asked.get(loan, -1) < now]
+                while free and self._budget > 0:
+                    loan = free.pop(self.stream.below(len(free)))
+                    amount = int(self._budget * self._quanta)
+                    lender.liquidate(loan, amount)
+                    self._asked[loan] = now + 2 * params.order_latency + 2 * params.feed_latency + NS_PER_S
+                    self._budget -= min(self._budget, params.capacity / 5)
+            if self._unsold:
+                self._sell()
+            yield self.sleep(params.poll)
+
+    def _on_result(self, _loan_id: int, _repaid: int, seized: int) -> None:
+        if seized:
+            self._unsold += seized
+            self._sell()
+
+    def _on_events(self, _instrument_id: int, events: list[Event]) -> None:
+        for event in events:
+            if event[0] == EventKind.CANCELED and event[2] in self._selling:
+                self._unsold += event[6] * self.spec.base_per_lot  # nobody bid for these: try again
+            if event[0] != EventKind.TRADE:
+                self._selling.discard(event[2])
+
+    def _sell(self) -> None:
+        spec = self.spec
+        gateway = self.context.gateway
+        lots = self._unsold // spec.base_per_lot
+        if not lots:
+            return
+        price = None
+        if self.params.slippage_limit is not None:
+            view = gateway.view(spec.instrument_id)
+            if view is None or view.last_price is None:
+                return
+            price = max(1, round(view.last_price * (1 - self.params.slippage_limit)))
+        order = gateway.order(Side.SELL, lots, price, Purpose.LOAN_LIQUIDATION, TimeInForce.IOC)
+        self._selling.add(order.order_id)
+        self._unsold -= lots * spec.base_per_lot
+        gateway.send(spec.instrument_id, [order])

@@ -1,0 +1,77 @@
+"""Replay a scenario: build it, run the clock, record, prove what must hold, close the run folder."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from lobsim.errors import ScenarioError
+from lobsim.measure import Run, read_run
+from lobsim.scenario.build import Simulation
+from lobsim.scenario.load import Scenario
+from lobsim.scenario.tapes import TapePlayer
+from lobsim.sim.recorder import Recorder
+
+_PROGRESS_STEPS = 400
+
+
+def replay(
+    scenario: Scenario,
+    *,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    until_ns: int | None = None,
+    overwrite: bool = False,
+    allow_path: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> Run:
+    """Run `scenario` and return the finished run; see `Scenario.replay`.
+
+    Raises `CheckError` when a book, the ledger or a loan book does not add up at the end, `TapeError` for a damaged
+    tape; the folder then holds what was recorded and does not say complete.
+    """
+    header = scenario.file.scenario
+    end_ns = header.duration if until_ns is None else min(until_ns, header.duration)
+    if end_ns <= 0:
+        raise ScenarioError(f"--until: {until_ns} ns leaves nothing to run")
+    temporary = None
+    if out is None:
+        temporary = TemporaryDirectory(prefix="lobsim-")
+        out = Path(temporary.name) / "run"
+    simulation = Simulation(scenario, header.seed if seed is None else seed)
+    tapes = [TapePlayer(simulation, tape, scenario.folder, allow_path=allow_path) for tape in scenario.file.tapes]
+    with Recorder(out, simulation.header(scenario), overwrite=overwrite) as recorder, _quiet_collector():
+        simulation.start(recorder)
+        for tape in tapes:
+            tape.start()
+        simulation.clock.run_until(end_ns, max(1, end_ns // _PROGRESS_STEPS), on_progress)
+        imbalance = simulation.check()
+        summary = {
+            "messages": simulation.messages,
+            "clock_events": simulation.clock.events_run,
+            "shock_ns": simulation.shock_ns,
+            "ledger": imbalance,
+            "tape_records_skipped": {tape.name: tape.skipped for tape in tapes},
+        }
+        recorder.close(end_ns=end_ns, summary=summary)
+    run = read_run(out)
+    if temporary is not None:
+        run.keep(temporary)
+    return run
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Collect cyclic garbage rarely: a run makes millions of tuples and hardly any cycles."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
