@@ -118,7 +118,9 @@ class LoanBook:
         self._amounts(amount)
         loan = self._live(loan_id)
         left = loan.collateral - amount
-        self._within_limit(loan.debt.scaled * self._index.value, left, mark, f"loan {loan_id} left with collateral {left}")
+        self._within_limit(
+            loan.debt.scaled * self._index.value, left, mark, f"loan {loan_id} left with collateral {left}"
+        )
         self.ledger.transfer(self.custody, loan.account, self.collateral_asset, amount, Flow.RELEASE)
         self._leave(loan)
         loan.collateral = left

@@ -8,6 +8,8 @@ are then right, and `owed` takes the one that was given.
 from collections import Counter
 from fractions import Fraction
 
+from lobsim.credit import Flow
+
 PPM = 1_000_000
 YEAR_NS = 365 * 24 * 3600 * 10**9
 SLACK = Fraction(1, 10**6)
@@ -43,23 +45,67 @@ class ReferenceDebt:
         return interest, amount - interest
 
 
-class ReferenceBalances:
-    """Balances and holds, with the totals moved by reason."""
+class ReferenceEconomy:
+    """Balances, holds and debts, with the totals moved by reason."""
 
-    def __init__(self, overdrafts):
+    def __init__(self, treasury, pool, lender, custody, rates_ppm):
+        self.now = 0
+        self.treasury = treasury  # may overdraw
+        self.pool = pool
+        self.lender = lender
+        self.custody = custody
         self.balance = Counter()
         self.held = Counter()
         self.moved = Counter()
-        self.overdrafts = overdrafts
+        self.debts = {key: ReferenceDebt(rate_ppm) for key, rate_ppm in rates_ppm.items()}
+        self.loans = {}  # loan id -> [account, collateral, ReferenceDebt]
 
     def free(self, account, asset):
-        return 10**60 if account in self.overdrafts else self.balance[account, asset] - self.held[account, asset]
+        return 10**60 if account == self.treasury else self.balance[account, asset] - self.held[account, asset]
 
     def move(self, src, dst, asset, amount, reason):
         assert self.free(src, asset) >= amount
         self.balance[src, asset] -= amount
         self.balance[dst, asset] += amount
         self.moved[asset, reason] += amount
+
+    # unified accounts
+
+    def borrow(self, account, asset, amount):
+        self.move(self.pool, account, asset, amount, Flow.BORROW)
+        self.debts[account, asset].draw(amount, self.now)
+
+    def repay(self, account, asset, amount, owed):
+        self._pay(account, self.pool, asset, self.debts[account, asset], amount, owed)
+
+    def sweep(self, account, asset):
+        if (account, asset) in self.debts:
+            owed = self.debts[account, asset].exact(self.now) // 1
+            amount = min(owed, self.free(account, asset))
+            if amount:
+                self.repay(account, asset, amount, owed)
+
+    # loans
+
+    def loan_payment(self, payer, asset, debt, amount, owed):
+        self._pay(payer, self.lender, asset, debt, amount, owed)
+
+    def close(self, loan_id, asset):
+        account, collateral, _ = self.loans.pop(loan_id)
+        self.move(self.custody, account, asset, collateral, Flow.RELEASE)
+
+    # both
+
+    def _pay(self, payer, creditor, asset, debt, amount, owed):
+        interest, principal = debt.pay(amount, owed, self.now)
+        self.move(payer, creditor, asset, interest, Flow.INTEREST)
+        self.move(payer, creditor, asset, principal, Flow.REPAY)
+
+    def write_off(self, debt, asset, amount):
+        interest, principal = debt.pay(amount, amount, self.now)
+        self.moved[asset, Flow.BAD_DEBT] += amount
+        self.moved[asset, Flow.INTEREST] += interest
+        self.moved[asset, Flow.REPAY] += principal
 
 
 def liquidation(collateral, debt, exact_debt, mark, terms, wish):

@@ -226,7 +226,9 @@ def test_amounts_are_whole_and_not_negative(ledger, alice, bob, amount):
         assert state(ledger) == before
 
 
-@pytest.mark.parametrize(("src", "dst", "asset"), [(0, 2, 0), (2, 0, 0), (-1, 2, 0), (2, -1, 0), (4, 2, 0), (2, 4, 0), (2, 3, 2), (2, 3, -1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("src", "dst", "asset"), [(0, 2, 0), (2, 0, 0), (-1, 2, 0), (2, -1, 0), (4, 2, 0), (2, 4, 0), (2, 3, 2), (2, 3, -1)]
+)
 def test_unknown_accounts_and_assets_are_refused(ledger, alice, bob, src, dst, asset):
     before = state(ledger)
     other = USDT if asset != USDT else ALT

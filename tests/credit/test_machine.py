@@ -20,7 +20,7 @@ from lobsim.credit import (
     MarginStatus,
     bankrupt,
 )
-from tests.credit.reference import PPM, SLACK, YEAR_NS, ReferenceBalances, ReferenceDebt, liquidation, margin_level
+from tests.credit.reference import PPM, SLACK, YEAR_NS, ReferenceDebt, ReferenceEconomy, liquidation, margin_level
 
 USDT, ALT, WBETH = range(3)
 ASSETS = (USDT, ALT, WBETH)
@@ -56,11 +56,9 @@ class CreditMachine(RuleBasedStateMachine):
         self.loans = LoanBook("loans", ledger, ALT, USDT, LOAN_TERMS, self.lender, self.fund)
         self.people = [*self.plain, *self.unified]
         self.everybody = [*self.people, self.pool, self.lender, self.fund, self.treasury, self.loans.custody, 1]
-        self.now = 0
         self.mark = (1, 1)
-        self.wanted = ReferenceBalances({self.treasury})
-        self.debts = {(a, s): ReferenceDebt(MARGIN_TERMS[s].interest_ppm) for a in self.unified for s in ASSETS}
-        self.book = {}  # loan id -> [account, collateral, ReferenceDebt]
+        rates = {(a, s): MARGIN_TERMS[s].interest_ppm for a in self.unified for s in ASSETS}
+        self.wanted = ReferenceEconomy(self.treasury, self.pool, self.lender, self.loans.custody, rates)
         for account in (*self.people, self.pool, self.lender):
             for asset in ASSETS:
                 self.give(account, asset, 2000)
@@ -118,30 +116,14 @@ class CreditMachine(RuleBasedStateMachine):
     # --- unified accounts -------------------------------------------------------------------------------------------
 
     def owed(self, account, asset):
-        return self.debts[account, asset].owed(self.now, self.margin.liability(account, asset))
-
-    def wanted_borrow(self, account, asset, amount):
-        self.wanted.move(self.pool, account, asset, amount, Flow.BORROW)
-        self.debts[account, asset].draw(amount, self.now)
-
-    def wanted_repay(self, account, asset, amount, owed):
-        interest, principal = self.debts[account, asset].pay(amount, owed, self.now)
-        self.wanted.move(account, self.pool, asset, interest, Flow.INTEREST)
-        self.wanted.move(account, self.pool, asset, principal, Flow.REPAY)
-
-    def wanted_sweep(self, account, asset):
-        if account in self.unified:
-            owed = self.debts[account, asset].exact(self.now) // 1
-            amount = min(owed, self.wanted.free(account, asset))
-            if amount:
-                self.wanted_repay(account, asset, amount, owed)
+        return self.wanted.debts[account, asset].owed(self.wanted.now, self.margin.liability(account, asset))
 
     @rule(data=st.data(), asset=assets, amount=amounts)
     def borrow(self, data, asset, amount):
         account = self.who(data, self.unified)
         if self.wanted.free(self.pool, asset) >= amount:
             self.margin.borrow(account, asset, amount)
-            self.wanted_borrow(account, asset, amount)
+            self.wanted.borrow(account, asset, amount)
         else:
             with pytest.raises(InsufficientFunds):
                 self.margin.borrow(account, asset, amount)
@@ -153,7 +135,7 @@ class CreditMachine(RuleBasedStateMachine):
         amount = min(amount, owed)
         if self.wanted.free(account, asset) >= amount:
             assert self.margin.repay(account, asset, amount) == amount
-            self.wanted_repay(account, asset, amount, owed)
+            self.wanted.repay(account, asset, amount, owed)
         else:
             with pytest.raises(InsufficientFunds):
                 self.margin.repay(account, asset, amount)
@@ -177,12 +159,12 @@ class CreditMachine(RuleBasedStateMachine):
         self.margin.settle_trade(*arguments)
         for short, (who, what, _, freed) in zip(missing, legs, strict=True):
             if short:
-                self.wanted_borrow(who, what, short)
+                self.wanted.borrow(who, what, short)
             self.wanted.held[who, what] -= freed
         self.wanted.move(seller, buyer, base, base_amount, Flow.TRADE)
         self.wanted.move(buyer, seller, quote, quote_amount, Flow.TRADE)
-        self.wanted_sweep(buyer, base)
-        self.wanted_sweep(seller, quote)
+        self.wanted.sweep(buyer, base)
+        self.wanted.sweep(seller, quote)
 
     @rule(data=st.data())
     def go_bankrupt(self, data):
@@ -191,8 +173,8 @@ class CreditMachine(RuleBasedStateMachine):
             self.ledger.release(account, asset, self.wanted.held.pop((account, asset), 0))
         told = bankrupt(self.margin, account, self.fund)
         for asset in ASSETS:
-            self.wanted_sweep(account, asset)
-        left = {s: owed for s in ASSETS if (owed := self.debts[account, s].exact(self.now) // 1)}
+            self.wanted.sweep(account, asset)
+        left = {s: owed for s in ASSETS if (owed := self.wanted.debts[account, s].exact(self.wanted.now) // 1)}
         seized, insured, written_off = {}, {}, {}
         if left:
             for asset in ASSETS:
@@ -203,25 +185,25 @@ class CreditMachine(RuleBasedStateMachine):
             paid = min(owed, self.wanted.free(self.fund, asset))
             if paid:
                 self.wanted.move(self.fund, account, asset, paid, Flow.INSURANCE)
-                self.wanted_repay(account, asset, paid, owed)
+                self.wanted.repay(account, asset, paid, owed)
                 insured[asset] = paid
             if paid < owed:
-                self.wanted_write_off(self.debts[account, asset], asset, owed - paid)
+                self.wanted.write_off(self.wanted.debts[account, asset], asset, owed - paid)
                 written_off[asset] = owed - paid
         assert told == (seized, insured, written_off)
-
-    def wanted_write_off(self, debt, asset, amount):
-        interest, principal = debt.pay(amount, amount, self.now)
-        self.wanted.moved[asset, Flow.BAD_DEBT] += amount
-        self.wanted.moved[asset, Flow.INTEREST] += interest
-        self.wanted.moved[asset, Flow.REPAY] += principal
 
     # --- loans ------------------------------------------------------------------------------------------------------
 
     def within_limit(self, exact_debt, collateral):
         return exact_debt * PPM <= collateral * Fraction(*self.mark) * LOAN_TERMS.max_ltv_ppm
 
-    @rule(target=loan_ids, data=st.data(), collateral=st.integers(1, 500), principal=st.integers(1, 500), bold=st.booleans())  # fmt: skip
+    @rule(
+        target=loan_ids,
+        data=st.data(),
+        collateral=st.integers(1, 500),
+        principal=st.integers(1, 500),
+        bold=st.booleans(),
+    )
     def open_loan(self, data, collateral, principal, bold):
         account = self.who(data)
         refused = None
@@ -234,47 +216,47 @@ class CreditMachine(RuleBasedStateMachine):
                 self.loans.open(account, collateral, principal, self.mark, over_limit=bold)
             return 0
         loan_id = self.loans.open(account, collateral, principal, self.mark, over_limit=bold)
-        assert loan_id not in self.book
+        assert loan_id not in self.wanted.loans
         debt = ReferenceDebt(LOAN_TERMS.interest_ppm)
-        debt.draw(principal, self.now)
-        self.book[loan_id] = [account, collateral, debt]
+        debt.draw(principal, self.wanted.now)
+        self.wanted.loans[loan_id] = [account, collateral, debt]
         self.wanted.move(account, self.loans.custody, ALT, collateral, Flow.PLEDGE)
         self.wanted.move(self.lender, account, USDT, principal, Flow.BORROW)
         return loan_id
 
     @rule(loan_id=loan_ids, amount=amounts)
     def top_up(self, loan_id, amount):
-        if loan_id not in self.book:
+        if loan_id not in self.wanted.loans:
             return
-        account, _, _ = self.book[loan_id]
+        account, _, _ = self.wanted.loans[loan_id]
         if self.wanted.free(account, ALT) < amount:
             with pytest.raises(InsufficientFunds):
                 self.loans.top_up(loan_id, amount)
             return
         self.loans.top_up(loan_id, amount)
         self.wanted.move(account, self.loans.custody, ALT, amount, Flow.PLEDGE)
-        self.book[loan_id][1] += amount
+        self.wanted.loans[loan_id][1] += amount
 
     @rule(loan_id=loan_ids, amount=st.integers(0, 100))
     def withdraw(self, loan_id, amount):
-        if loan_id not in self.book:
+        if loan_id not in self.wanted.loans:
             return
-        account, collateral, debt = self.book[loan_id]
-        if amount >= collateral or not self.within_limit(debt.exact(self.now), collateral - amount):
+        account, collateral, debt = self.wanted.loans[loan_id]
+        if amount >= collateral or not self.within_limit(debt.exact(self.wanted.now), collateral - amount):
             with pytest.raises(LoanRefused):
                 self.loans.withdraw(loan_id, amount, self.mark)
             return
         self.loans.withdraw(loan_id, amount, self.mark)
         self.wanted.move(self.loans.custody, account, ALT, amount, Flow.RELEASE)
-        self.book[loan_id][1] -= amount
+        self.wanted.loans[loan_id][1] -= amount
 
     @rule(loan_id=loan_ids, amount=st.integers(0, 100))
     def draw_more(self, loan_id, amount):
-        if loan_id not in self.book:
+        if loan_id not in self.wanted.loans:
             return
-        account, collateral, debt = self.book[loan_id]
+        account, collateral, debt = self.wanted.loans[loan_id]
         refused = None
-        if not self.within_limit(debt.exact(self.now) + amount, collateral):
+        if not self.within_limit(debt.exact(self.wanted.now) + amount, collateral):
             refused = LoanRefused
         elif self.wanted.free(self.lender, USDT) < amount:
             refused = InsufficientFunds
@@ -283,48 +265,39 @@ class CreditMachine(RuleBasedStateMachine):
                 self.loans.draw(loan_id, amount, self.mark)
             return
         self.loans.draw(loan_id, amount, self.mark)
-        debt.draw(amount, self.now)
+        debt.draw(amount, self.wanted.now)
         self.wanted.move(self.lender, account, USDT, amount, Flow.BORROW)
 
     @rule(loan_id=loan_ids, amount=amounts)
     def repay_loan(self, loan_id, amount):
-        if loan_id not in self.book:
+        if loan_id not in self.wanted.loans:
             assert self.loans.loan(loan_id) is None
             return
-        account, _, debt = self.book[loan_id]
-        owed = debt.owed(self.now, self.loans.debt(loan_id))
+        account, _, debt = self.wanted.loans[loan_id]
+        owed = debt.owed(self.wanted.now, self.loans.debt(loan_id))
         amount = min(amount, owed)
         if self.wanted.free(account, USDT) < amount:
             with pytest.raises(InsufficientFunds):
                 self.loans.repay(loan_id, amount)
             return
         assert self.loans.repay(loan_id, amount) == amount
-        self.wanted_loan_payment(account, debt, amount, owed)
+        self.wanted.loan_payment(account, USDT, debt, amount, owed)
         if amount == owed:
-            self.wanted_close(loan_id)
-
-    def wanted_loan_payment(self, payer, debt, amount, owed):
-        interest, principal = debt.pay(amount, owed, self.now)
-        self.wanted.move(payer, self.lender, USDT, interest, Flow.INTEREST)
-        self.wanted.move(payer, self.lender, USDT, principal, Flow.REPAY)
-
-    def wanted_close(self, loan_id):
-        account, collateral, _ = self.book.pop(loan_id)
-        self.wanted.move(self.loans.custody, account, ALT, collateral, Flow.RELEASE)
+            self.wanted.close(loan_id, ALT)
 
     def exact_debt(self, loan_id):
         """The debt on which the loan book decides; `loans_agree` holds it to the reference's."""
         price = Fraction(*self.loans.liquidation_price(loan_id))
-        return price * LOAN_TERMS.liquidation_ltv_ppm / PPM * self.book[loan_id][1]
+        return price * LOAN_TERMS.liquidation_ltv_ppm / PPM * self.wanted.loans[loan_id][1]
 
-    @precondition(lambda self: self.book)
+    @precondition(lambda self: self.wanted.loans)
     @rule(data=st.data(), wish=st.integers(0, 600), hunt=st.booleans())
     def liquidate(self, data, wish, hunt):
         prey = hunt and self.loans.breached(self.mark)
-        loan_id = data.draw(st.sampled_from(prey or list(self.book)))
+        loan_id = data.draw(st.sampled_from(prey or list(self.wanted.loans)))
         liquidator = self.who(data)
-        account, collateral, debt = self.book[loan_id]
-        owed = debt.owed(self.now, self.loans.debt(loan_id))
+        account, collateral, debt = self.wanted.loans[loan_id]
+        owed = debt.owed(self.wanted.now, self.loans.debt(loan_id))
         wanted = liquidation(collateral, owed, self.exact_debt(loan_id), self.mark, LOAN_TERMS, wish)
         result = self.loans.liquidate(loan_id, liquidator, wish, self.mark)
         if wanted is None:
@@ -337,43 +310,54 @@ class CreditMachine(RuleBasedStateMachine):
         if self.wanted.free(liquidator, USDT) < repaid:
             assert result.outcome == LiquidationOutcome.UNFUNDED
             return
-        self.wanted_loan_payment(liquidator, debt, repaid, owed)
+        self.wanted.loan_payment(liquidator, USDT, debt, repaid, owed)
         owed -= repaid
         self.wanted.move(self.loans.custody, liquidator, ALT, seized - bonus, Flow.SEIZE)
         self.wanted.move(self.loans.custody, liquidator, ALT, bonus, Flow.BONUS)
-        self.book[loan_id][1] -= seized
+        self.wanted.loans[loan_id][1] -= seized
         insured = written_off = 0
         if seized == collateral and owed:
             insured = min(owed, self.wanted.free(self.fund, USDT))
             self.wanted.move(self.fund, account, USDT, insured, Flow.INSURANCE)
-            self.wanted_loan_payment(account, debt, insured, owed)
+            self.wanted.loan_payment(account, USDT, debt, insured, owed)
             written_off = owed - insured
-            self.wanted_write_off(debt, USDT, written_off)
+            self.wanted.write_off(debt, USDT, written_off)
             owed = 0
         left = 0 if not owed else collateral - seized
         assert result == (
-            LiquidationOutcome.LIQUIDATED, loan_id, account, repaid, seized, bonus, insured + written_off, insured, written_off,
-            collateral - seized - left, owed, left, not owed,
-        )  # fmt: skip
+            LiquidationOutcome.LIQUIDATED,
+            loan_id,
+            account,
+            repaid,
+            seized,
+            bonus,
+            insured + written_off,
+            insured,
+            written_off,
+            collateral - seized - left,
+            owed,
+            left,
+            not owed,
+        )
         if not owed:
-            self.wanted_close(loan_id)
+            self.wanted.close(loan_id, ALT)
 
     # --- time and marks ---------------------------------------------------------------------------------------------
 
     @rule(elapsed=st.one_of(st.integers(0, 10**10), st.integers(0, YEAR_NS)))
     def wait(self, elapsed):
-        self.now += elapsed
-        self.margin.accrue(self.now)
-        self.loans.accrue(self.now)
+        self.wanted.now += elapsed
+        self.margin.accrue(self.wanted.now)
+        self.loans.accrue(self.wanted.now)
 
     @rule(price=prices)
     def move_price(self, price):
         self.mark = price
 
-    @precondition(lambda self: self.book)
+    @precondition(lambda self: self.wanted.loans)
     @rule(data=st.data())
     def move_price_onto_a_liquidation_price(self, data):
-        self.mark = self.loans.liquidation_price(data.draw(st.sampled_from(list(self.book))))
+        self.mark = self.loans.liquidation_price(data.draw(st.sampled_from(list(self.wanted.loans))))
 
     # --- what always holds ------------------------------------------------------------------------------------------
 
@@ -408,13 +392,20 @@ class CreditMachine(RuleBasedStateMachine):
 
     @invariant()
     def loans_agree(self):
-        assert sorted(self.loans) == sorted(self.book)
+        assert sorted(self.loans) == sorted(self.wanted.loans)
         price = Fraction(*self.mark)
         breached, called = [], []
-        for loan_id, (account, collateral, debt) in self.book.items():
-            owed = debt.owed(self.now, self.loans.debt(loan_id))
-            assert self.loans.loan(loan_id) == (loan_id, account, collateral, debt.principal, owed - debt.principal, owed)
-            assert abs(self.exact_debt(loan_id) - debt.exact(self.now)) < SLACK
+        for loan_id, (account, collateral, debt) in self.wanted.loans.items():
+            owed = debt.owed(self.wanted.now, self.loans.debt(loan_id))
+            assert self.loans.loan(loan_id) == (
+                loan_id,
+                account,
+                collateral,
+                debt.principal,
+                owed - debt.principal,
+                owed,
+            )
+            assert abs(self.exact_debt(loan_id) - debt.exact(self.wanted.now)) < SLACK
             ltv = self.exact_debt(loan_id) / (collateral * price)
             if ltv * PPM >= LOAN_TERMS.liquidation_ltv_ppm:
                 breached.append((-ltv, loan_id))
@@ -424,5 +415,5 @@ class CreditMachine(RuleBasedStateMachine):
         assert self.loans.called(self.mark) == [loan_id for _, loan_id in sorted(called)]
 
 
-CreditMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+CreditMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestCredit = CreditMachine.TestCase
