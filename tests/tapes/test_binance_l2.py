@@ -101,6 +101,12 @@ def test_a_level_that_only_a_print_touched_gets_its_quantity_back(tmp_path: Path
     assert tape.counts["restored"] == 1
 
 
+def test_what_prints_touched_twice_goes_back_to_what_the_last_diff_left(tmp_path: Path) -> None:
+    prints = [trade_line(10, "100.0", "2.0", seller=True), trade_line(11, "100.0", "2.0", seller=True)]
+    book, _ = replay(tape_of(tmp_path, [SNAPSHOT, *prints, diff_line(100, 11, 12, [], [])]))
+    assert book.bids() == [(1000, 50), (995, 20)]
+
+
 def test_a_level_that_would_cross_is_stale(tmp_path: Path) -> None:
     tape = tape_of(tmp_path, [SNAPSHOT, diff_line(100, 11, 12, [("100.7", "1.0")], [])])
     book, steps = replay(tape)

@@ -28,7 +28,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -71,25 +71,12 @@ class Workload(NamedTuple):
 def load_workload(path: str | Path) -> Workload:
     """Read a workload; raises `TapeError` for anything that is not one. Nothing in the file is unpickled."""
     path = Path(path)
-    columns: dict[str, np.ndarray] = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            unpacked = sum(info.file_size for info in archive.infolist())
-            if unpacked > MAX_ROWS * 16:
-                raise fault(path, 0, f"a workload may have at most {MAX_ROWS} rows, and unpacks to {unpacked} bytes")
-        with np.load(path, allow_pickle=False) as data:
-            for name, dtype in _COLUMNS.items():
-                if name not in data.files:
-                    raise fault(path, 0, f"column '{name}' is missing", ", ".join(data.files))
-                column = data[name]
-                if column.dtype != np.dtype(dtype) or column.ndim != 1:
-                    raise fault(
-                        path, 0, f"column '{name}' must be one-dimensional {dtype}", f"{column.dtype}, {column.shape}"
-                    )
-                columns[name] = column
+            columns = {name: _column(path, archive, name, np.dtype(dtype)) for name, dtype in _COLUMNS.items()}
     except OSError as error:
         raise fault(path, 0, f"cannot be read: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         raise fault(path, 0, "is no .npz file of a workload", str(error)) from None
     if len({len(column) for column in columns.values()}) != 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
@@ -109,6 +96,24 @@ def load_workload(path: str | Path) -> Workload:
         columns["oid"].tolist(),
         columns["px"].tolist(),
     )
+
+
+def _column(path: Path, archive: zipfile.ZipFile, name: str, dtype: np.dtype[Any]) -> np.ndarray:
+    """One array, read by hand: a header may promise more than there is, and ``np.load`` would reserve memory for it."""
+    if f"{name}.npy" not in archive.namelist():
+        raise fault(path, 0, f"column '{name}' is missing", ", ".join(archive.namelist()))
+    with archive.open(f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, found = read_header(file)
+        if found != dtype or len(shape) != 1:
+            raise fault(path, 0, f"column '{name}' must be one-dimensional {dtype.str[1:]}", f"{found.str}, {shape}")
+        if shape[0] > MAX_ROWS:
+            raise fault(path, 0, f"a workload may have at most {MAX_ROWS} rows", shape[0])
+        data = file.read(shape[0] * dtype.itemsize)
+    if len(data) != shape[0] * dtype.itemsize:
+        raise fault(path, 0, f"column '{name}' is cut: {shape[0]} rows are promised", f"{len(data)} bytes")
+    return np.frombuffer(data, dtype)
 
 
 def run_workload(book: OrderBook, workload: Workload) -> Iterator[list[Event]]:
