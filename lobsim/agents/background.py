@@ -1,8 +1,8 @@
 """Zero-intelligence background flow: limit orders, market orders and cancellations of a crowd.
 
 Limit orders arrive as a Poisson process per side, at a power-law distance from the opposite best price; each is
-cancelled after an exponential life (Farmer, Patelli and Zovko 2005, doi:10.1073/pnas.0409157102; Cont, Stoikov and Talreja 2010,
-doi:10.1287/opre.1090.0780). Market orders arrive as a Poisson process, or clustered as a Hawkes process.
+cancelled after an exponential life (Farmer, Patelli and Zovko 2005, doi:10.1073/pnas.0409157102; Cont, Stoikov and
+Talreja 2010, doi:10.1287/opre.1090.0780). Market orders arrive as a Poisson process, or clustered as a Hawkes process.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class MarketMakerParams(AgentParams):
     withdrawal: bool = Field(True, description="false: the maker never walks away of its own accord")
     holdings: tuple[Positive, ...] = Field(description="base units each maker holds as collateral; last value repeats")
     leverage: tuple[Positive, ...] = Field(
-        description="collateral value over equity each maker starts with; below 1 it holds the rest in cash, above it owes"
+        description="collateral value over equity each starts with; below 1 it holds the rest in cash, above it owes"
     )
     quote_notional: Positive = Field(description="quote units a side within `quote_distance`")
     quote_distance: Annotated[float, Field(gt=0, lt=1)] = 0.01

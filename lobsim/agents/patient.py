@@ -48,9 +48,9 @@ class PatientOrders(CrowdAgent):
         self._opened = False
 
     def start(self) -> None:
-        """Place the pool at the first nanosecond."""
+        """Place the pool as soon as the reference is known."""
         if self.params.pool:
-            self._alarm.arm(1)
+            self._alarm.arm(self.params.order_latency + self.params.feed_latency + 1)
 
     def _ring(self) -> None:
         if not self._opened:
@@ -99,8 +99,9 @@ class StrayBids(CrowdAgent):
     params: StrayParams
 
     def start(self) -> None:
-        """Place them at the first nanosecond."""
-        Alarm(self.clock, EventClass.MESSAGE, self.context.name, self._place).arm(1)
+        """Place them as soon as the reference is known."""
+        alarm = Alarm(self.clock, EventClass.MESSAGE, self.context.name, self._place)
+        alarm.arm(self.params.order_latency + self.params.feed_latency + 1)
 
     def _place(self) -> None:
         params = self.params

@@ -143,7 +143,7 @@ class Simulation:
 
     def _build_lender(self, name: str, table: LenderTable) -> None:
         ledger = self.ledger
-        exchange, market = self.market(table.instrument)
+        _, market = self.market(table.instrument)
         cash = self._account(f"{name}.cash", "system", overdraft=True)
         insurance = self._account(f"{name}.insurance", "system")
         quote = ledger.asset_name(market.quote)
@@ -257,6 +257,7 @@ class Simulation:
         return self.exchanges[name] if name is not None else next(iter(self.exchanges.values()))
 
     def market(self, instrument: str) -> tuple[Exchange, Market]:
+        """The exchange and the book of a named instrument."""
         exchange = self._exchange(self.file.instruments[instrument].venue)
         return exchange, next(market for market in exchange.markets if market.name == instrument)
 

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
@@ -192,7 +192,10 @@ def _agents_type() -> Any:
     return Annotated[reduce(or_, models), Field(discriminator="kind")]  # type: ignore[arg-type]
 
 
-AnyAgent = _agents_type()
+if TYPE_CHECKING:
+    AnyAgent = AgentParams
+else:
+    AnyAgent = _agents_type()
 
 
 class ScenarioFile(Model):
@@ -241,8 +244,8 @@ class ScenarioFile(Model):
             known(f"agents.{name}.venue", agent.venue, self.venues, "venue")
             known(f"agents.{name}.instrument", agent.instrument, self.instruments, "instrument")
             known(f"agents.{name}.reference", getattr(agent, "reference", None), self.references, "reference")
-            instrument = self.instruments.get(agent.instrument)
-            home = None if instrument is None else instrument.venue
+            traded = self.instruments.get(agent.instrument)
+            home = None if traded is None else traded.venue
             if agent.venue is not None and home is not None and agent.venue != home:
                 found.append(f"agents.{name}.venue: {agent.instrument!r} is traded on {home!r}, not {agent.venue!r}")
         found.extend(self._market_faults())

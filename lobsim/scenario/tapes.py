@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 from simpy.events import Event as SimEvent
 
@@ -20,7 +21,7 @@ class TapePlayer:
         self.name = source.path
         self._simulation = simulation
         self._exchange, self._market = simulation.market(source.instrument)
-        options = {} if source.book is None else {"book": resolve(folder, source.book, allow_path=allow_path)}
+        options: dict[str, Any] = {} if source.book is None else {"book": resolve(folder, source.book, allow_path=allow_path)}
         if source.kind != "lobster":
             options |= {"tick": f"{self._market.tick:f}", "lot": f"{self._market.lot:f}"}
         self._tape = open_tape(source.kind, resolve(folder, source.path, allow_path=allow_path), **options)

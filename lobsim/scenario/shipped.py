@@ -1,0 +1,34 @@
+"""Scenarios that come with lobsim: found by bare name, wherever it was installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lobsim.errors import ScenarioError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped() -> dict[str, Path]:
+    """Scenario files by name: those inside the installed package, or the checkout's `scenarios` folder."""
+    for folder in (_PACKAGE / "scenarios", _PACKAGE.parent / "scenarios"):
+        files = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+        if files:
+            return {file.stem: file for file in files}
+    return {}
+
+
+def locate(text: str) -> Path:
+    """The file that `text` means: a path, or the bare name of a shipped scenario. A file of that name comes first.
+
+    Raises `ScenarioError` when a bare name is neither.
+    """
+    path = Path(text)
+    if path.name != text or path.suffix == ".toml" or path.is_file():
+        return path
+    known = shipped()
+    if text not in known:
+        raise ScenarioError(
+            f"{text}: no such file, and no scenario of that name ships with lobsim (there are: {', '.join(known)})"
+        )
+    return known[text]
