@@ -112,6 +112,13 @@ class BookQueries:
         best = self._asks.best
         return 0 if best is None else best.qty
 
+    def quotes(self) -> tuple[int | None, int, int | None, int]:
+        """(best bid, displayed lots, best ask, displayed lots) in one call. O(1)."""
+        bid, ask = self._bids.best, self._asks.best
+        if bid is None:
+            return (None, 0, None, 0) if ask is None else (None, 0, ask.price, ask.qty)
+        return (bid.price, bid.qty, None, 0) if ask is None else (bid.price, bid.qty, ask.price, ask.qty)
+
     def bids(self, limit: int | None = None) -> list[tuple[int, int]]:
         """(price, displayed lots) of bid levels, highest price first, at most `limit` of them."""
         return [(level.price, level.qty) for level in islice(self._bids.descending(), limit)]

@@ -106,6 +106,10 @@ class Run:
             run._rows[table] = frame.height
         return run
 
+    def keep(self, resource: object) -> None:
+        """Hold something alive as long as this run is, such as the temporary folder that its files are in."""
+        self._kept = resource
+
     def _open_parts(self) -> None:
         self._parts = {table: self._find_parts(table) for table in TABLES}
         self._rows = {table: sum(_rows_of(part, table) for part in parts) for table, parts in self._parts.items()}

@@ -189,7 +189,7 @@ class TapeSource(Model):
 def _agents_type() -> Any:
     """Union of all agents' parameter models, told apart by `kind`; an agent module is all a new kind takes."""
     models: list[type[AgentParams]] = [agent.Params for agent in agent_kinds().values()]
-    return Annotated[reduce(or_, models), Field(discriminator="kind")]  # type: ignore[arg-type]
+    return Annotated[reduce(or_, models), Field(discriminator="kind")]
 
 
 if TYPE_CHECKING:

@@ -21,7 +21,9 @@ class TapePlayer:
         self.name = source.path
         self._simulation = simulation
         self._exchange, self._market = simulation.market(source.instrument)
-        options: dict[str, Any] = {} if source.book is None else {"book": resolve(folder, source.book, allow_path=allow_path)}
+        options: dict[str, Any] = {}
+        if source.book is not None:
+            options["book"] = resolve(folder, source.book, allow_path=allow_path)
         if source.kind != "lobster":
             options |= {"tick": f"{self._market.tick:f}", "lot": f"{self._market.lot:f}"}
         self._tape = open_tape(source.kind, resolve(folder, source.path, allow_path=allow_path), **options)

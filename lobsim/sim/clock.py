@@ -69,7 +69,8 @@ class Clock(simpy.Environment):
         event._ok = True
         event._value = value
         event.callbacks = [lambda done: callback(done._value)]
-        super().schedule(event, event_class << _TIE_BITS | tie_key(key, time_ns), time_ns - self.now)
+        priority = event_class << _TIE_BITS | tie_key(key, time_ns)
+        super().schedule(event, priority, time_ns - self.now)  # type: ignore[arg-type]
 
     def run_until(self, end_ns: int, every_ns: int = 0, on_progress: Callable[[int], None] | None = None) -> None:
         """Run all events up to and including `end_ns`; calls `on_progress(now)` about every `every_ns`."""
@@ -103,7 +104,8 @@ class Alarm(Event):
     def arm(self, time_ns: int) -> None:
         """Ring at `time_ns`, which must not be in the past. The alarm must not be armed already."""
         self.callbacks = self._calls  # SimPy takes the list off when it runs the event
-        self._schedule(self, self._class | tie_key(self._key, time_ns), time_ns - self.clock.now)
+        delay = time_ns - self.clock.now
+        self._schedule(self, self._class | tie_key(self._key, time_ns), delay)  # type: ignore[arg-type]
 
 
 def every(clock: Clock, event_class: EventClass, name: str, interval_ns: int, callback: Callable[[], None]) -> Alarm:

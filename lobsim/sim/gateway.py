@@ -104,9 +104,8 @@ class Gateway:
     ) -> SubmitOrder:
         """A new order of this account with a fresh id, to be sent."""
         order_id = self._exchange.next_order_id()
-        return SubmitOrder(
-            order_id, side, qty, price, None, tif, self.account_id, purpose, post_only, self_trade=self_trade
-        )
+        fields = (order_id, side, qty, price, None, tif, self.account_id, purpose, post_only, 0, None, None, self_trade)
+        return tuple.__new__(SubmitOrder, fields)  # half the time of calling the class, and makers make millions
 
     def send(self, instrument_id: int, commands: Sequence[Command]) -> None:
         """Send one message with these commands; it arrives after the order latency, never before an earlier one."""

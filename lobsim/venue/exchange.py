@@ -32,7 +32,7 @@ from lobsim.venue.ports import AccountView, MarketView, Recording, Scheduler, Se
 PPM = 1_000_000
 
 _ACCEPTED, _TRADE = EventKind.ACCEPTED, EventKind.TRADE
-_REPORTED_TO_MAKER = (EventKind.TRADE, EventKind.DECREMENTED)
+_TWO_SIDED = (EventKind.TRADE, EventKind.DECREMENTED)
 
 
 class FeeModel(NamedTuple):
@@ -123,10 +123,10 @@ class Exchange:
         market = self._by_id[instrument_id]
         book = market.book
         now = self._scheduler.now
+        recorded: list[Event] = []
         if now != book.time_ns:
-            expired = book.advance(now)
-            if expired:
-                self._publish(market, expired)
+            recorded += book.advance(now)
+            self._follow_up(market, recorded)
         checked = account_id in self._spot
         barred = self._barred.get(account_id)
         count = 0
@@ -139,20 +139,28 @@ class Exchange:
                     events = [_rejection(command, now, Reason.INSUFFICIENT_FUNDS)]
                 else:
                     events = book.submit(*command)
-            elif isinstance(command, CancelOrder):
-                events = book.cancel(*command)
-            elif isinstance(command, CancelAll):
-                events = book.cancel_all(*command)
+                recorded += events
+                if len(events) > 1 or events[0][0] != _ACCEPTED:
+                    self._follow_up(market, events)
             elif isinstance(command, ReplaceOrder):
                 events = self._replace(market, command, barred, checked)
+                recorded += events
+                self._follow_up(market, events)
             else:
-                events = book.advance(*command)
-            self._publish(market, events)
+                if isinstance(command, CancelOrder):
+                    events = book.cancel(*command)
+                elif isinstance(command, CancelAll):
+                    events = book.cancel_all(*command)
+                else:
+                    events = book.advance(*command)
+                recorded += events
+                if checked:
+                    for event in events:
+                        self._release(event)
         self.messages += count
-        quotes = market.quotes()
-        if quotes != market.quoted:
-            market.quoted = quotes
-            self._recorder.quote(instrument_id, now, *quotes)
+        if recorded:
+            self._recorder.events(instrument_id, recorded)
+        self._requote(market, now)
 
     def submit(
         self,
@@ -176,11 +184,10 @@ class Exchange:
         events = book.submit(
             order_id, side, qty, price, now, tif, account_id, purpose, False, 0, None, None, self_trade
         )
-        self._publish(market, events)
-        quotes = (book.best_bid, book.best_bid_qty, book.best_ask, book.best_ask_qty)
-        if quotes != market.quoted:
-            market.quoted = quotes
-            self._recorder.quote(market.instrument_id, now, *quotes)
+        self._recorder.events(market.instrument_id, events)
+        if len(events) > 1 or events[0][0] != _ACCEPTED:
+            self._follow_up(market, events)
+        self._requote(market, now)
         return order_id
 
     def cancel_all(self, account_id: int) -> None:
@@ -255,13 +262,18 @@ class Exchange:
 
     # --- after a command --------------------------------------------------------------------------------------------
 
-    def _publish(self, market: Market, events: list[Event]) -> None:
-        """Record, settle, release what was held, and report."""
-        if not events:
-            return
-        self._recorder.events(market.instrument_id, events)
-        if len(events) == 1 and events[0][0] == _ACCEPTED:
-            return
+    def _requote(self, market: Market, now: int) -> None:
+        """Record the best prices when they changed."""
+        quotes = market.quotes()
+        if quotes != market.quoted:
+            market.quoted = quotes
+            self._recorder.quote(market.instrument_id, now, *quotes)
+
+    def _follow_up(self, market: Market, events: list[Event]) -> None:
+        """Settle trades, release what was held, and report to whoever listens.
+
+        Plain acceptances and cancels that their owner asked for are not reported: nothing follows from them.
+        """
         for event in events:
             if event[0] == _TRADE:
                 self._settle(market, event)
@@ -274,7 +286,7 @@ class Exchange:
                 continue
             if event[3] in sessions:
                 reports.setdefault(event[3], []).append(event)
-            if event[0] in _REPORTED_TO_MAKER and event[9] in sessions and event[9] != event[3]:
+            if event[0] in _TWO_SIDED and event[9] in sessions and event[9] != event[3]:
                 reports.setdefault(event[9], []).append(event)
         for account_id, own in reports.items():
             sessions[account_id].report(market.instrument_id, own)

@@ -21,7 +21,7 @@ class MarkPriceModel(Protocol):
 
 
 class LastPriceMark:
-    """The last trade. Bias: one stray print moves every margin account; falls back on the mid before the first trade."""
+    """The last trade. Bias: one stray print moves every account. Falls back on the mid before the first trade."""
 
     def update(self, book: OrderBook, time_ns: int) -> int | None:
         """Last trade, else mid, else None."""
@@ -29,7 +29,7 @@ class LastPriceMark:
 
 
 class MidPriceMark:
-    """The mid of the own book. Bias: a stub quote on a thin side moves it; with an empty side it keeps its last value."""
+    """The mid of the own book. Bias: a stub quote on a thin side moves it. Keeps its value while a side is empty."""
 
     def __init__(self) -> None:
         self._mark: int | None = None
@@ -65,7 +65,7 @@ class AverageLastMark:
 
 
 class ReferenceMark:
-    """An outside reference value instead of the own book. Bias: blind to what the collateral would really fetch here."""
+    """An outside reference instead of the own book. Bias: blind to what the collateral would really fetch here."""
 
     def __init__(self, reference: ReferenceSource) -> None:
         self._reference = reference
@@ -87,8 +87,8 @@ class ReferenceSource(Protocol):
 class Market:
     """An instrument at a venue.
 
-    base_per_lot: base quanta in a lot. quote_per_tick_lot: quote quanta that one lot costs per tick; both whole numbers,
-    or the instrument is refused (`GridError`).
+    base_per_lot: base quanta in a lot. quote_per_tick_lot: quote quanta that one lot costs per tick; both whole
+    numbers, or the instrument is refused (`GridError`).
     """
 
     __slots__ = (
@@ -142,8 +142,7 @@ class Market:
 
     def quotes(self) -> tuple[int | None, int, int | None, int]:
         """(best bid, displayed lots, best ask, displayed lots)."""
-        book = self.book
-        return book.best_bid, book.best_bid_qty, book.best_ask, book.best_ask_qty
+        return self.book.quotes()
 
     def view(self, time_ns: int) -> MarketView:
         """What the feed publishes now."""
