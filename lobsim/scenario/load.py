@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from lobsim.errors import ScenarioError
 from lobsim.scenario.schema import ScenarioFile, wording
+from lobsim.units import parse_time
 
 if TYPE_CHECKING:
     from lobsim.measure import Run
@@ -36,6 +37,15 @@ class Scenario(NamedTuple):
     def text(self) -> str:
         """The resolved scenario as TOML."""
         return tomli_w.dumps(_plain(self.document))
+
+    @property
+    def start_ns_of_day(self) -> int:
+        """Wall clock of the run's start, in nanoseconds since midnight UTC."""
+        return parse_time(self.file.scenario.start_utc[11:], 0)
+
+    def time_ns(self, text: str) -> int:
+        """Nanoseconds since the run's start of "21:15:00Z" or "45m"; raises `InputError`."""
+        return parse_time(text, self.start_ns_of_day)
 
     def replay(
         self,

@@ -37,12 +37,11 @@ def replay(
     end_ns = header.duration if until_ns is None else min(until_ns, header.duration)
     if end_ns <= 0:
         raise ScenarioError(f"--until: {until_ns} ns leaves nothing to run")
+    simulation, tapes = rehearse(scenario, seed=seed, allow_path=allow_path)
     temporary = None
     if out is None:
         temporary = TemporaryDirectory(prefix="lobsim-")
         out = Path(temporary.name) / "run"
-    simulation = Simulation(scenario, header.seed if seed is None else seed)
-    tapes = [TapePlayer(simulation, tape, scenario.folder, allow_path=allow_path) for tape in scenario.file.tapes]
     with Recorder(out, simulation.header(scenario), overwrite=overwrite) as recorder, _quiet_collector():
         simulation.start(recorder)
         for tape in tapes:
@@ -61,6 +60,18 @@ def replay(
     if temporary is not None:
         run.keep(temporary)
     return run
+
+
+def rehearse(
+    scenario: Scenario, *, seed: int | None = None, allow_path: bool = False
+) -> tuple[Simulation, list[TapePlayer]]:
+    """Put everything together without starting it: what still can be wrong with a scenario shows here.
+
+    Raises `ScenarioError` for an economy that cannot be built, `TapeError` for a tape that cannot be opened.
+    """
+    simulation = Simulation(scenario, scenario.file.scenario.seed if seed is None else seed)
+    tapes = [TapePlayer(simulation, tape, scenario.folder, allow_path=allow_path) for tape in scenario.file.tapes]
+    return simulation, tapes
 
 
 @contextmanager

@@ -1,0 +1,267 @@
+"""The commands, declared with typer. Each one parses, calls a room below, and hands the result to `show`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+from typer.main import get_command
+
+from lobsim import __version__
+from lobsim.cli.console import say
+from lobsim.errors import CheckError, LobsimError
+
+app = typer.Typer(
+    name="lobsim",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+P = ParamSpec("P")
+
+INTERRUPTED = 130
+_BAD_INPUT, _BUG = 2, 3
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code and lets no exception out (LOBSIM_DEBUG=1 shows where one came from)."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        get_command(app)(args=None if argv is None else list(argv), prog_name="lobsim")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    return 0
+
+
+def _guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what goes wrong into a message on stderr and an exit code."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except typer.Exit:
+            raise
+        except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except KeyboardInterrupt:
+            say("interrupted", stderr=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except CheckError as error:
+            say(f"lobsim: an invariant does not hold. This is a bug, please report it.\n{error}", stderr=True)
+            raise typer.Exit(_BUG) from None
+        except LobsimError as error:
+            say(f"lobsim: {error}", style="red", stderr=True)
+            raise typer.Exit(_BAD_INPUT) from None
+        except Exception as error:
+            if os.environ.get("LOBSIM_DEBUG"):
+                raise
+            say(
+                f"lobsim: {type(error).__name__}: {error}\n"
+                "This should not happen; LOBSIM_DEBUG=1 shows where it did. Please report it.",
+                stderr=True,
+            )
+            raise typer.Exit(1) from None
+
+    return guarded
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"lobsim {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def lobsim(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Simulate limit order books, and watch liquidity vanish.
+
+    \b
+    lobsim scenarios                    what there is to run
+    lobsim replay liquidity-vacuum      run it: a flash crash in half a minute
+    lobsim depth runs/liquidity-vacuum-seed1 --every 5m
+    lobsim slippage runs/liquidity-vacuum-seed1 --notional 10e3 --at 20:55:00Z
+
+    A moment is a UTC clock time such as 21:15:00Z, or a time since the run's start such as 45m.
+    """
+
+
+ScenarioArg = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML), or the name of one that ships with lobsim.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a value of the scenario, e.g. market_makers.withdrawal=false. May be repeated.",
+    ),
+]
+VariantOption = Annotated[str | None, typer.Option(metavar="NAME", help="Apply one of the scenario's variants first.")]
+AllowPathOption = Annotated[
+    bool, typer.Option("--allow-path", help="Let the scenario read tapes from outside its own folder.")
+]
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a recorded run.")]
+InstrumentOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Only this instrument. Default: all of the run.")
+]
+AtOption = Annotated[
+    list[str] | None, typer.Option("--at", metavar="TIME", help="Moment to look at. May be repeated. Default: the end.")
+]
+EveryOption = Annotated[
+    str | None, typer.Option("--every", metavar="STEP", help="Look again and again, e.g. every 30s.")
+]
+RefOption = Annotated[
+    str, typer.Option("--ref", metavar="mid|best", help="Count from the mid price or from the side's best price.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command()
+@_guarded
+def replay(
+    scenario: ScenarioArg,
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed. Default: the scenario's.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the run. Default: runs/NAME-seedN.")
+    ] = None,
+    settings: SetOption = None,
+    variant: VariantOption = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Stop earlier, e.g. 20m or 21:15:00Z.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; say only where the run is.")] = False,
+    as_json: JsonOption = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in DIR, if there is one.")] = False,
+    allow_path: AllowPathOption = False,
+) -> None:
+    """Run a scenario and say what happened.
+
+    \b
+    lobsim replay scenarios/liquidity-vacuum.toml
+    lobsim replay liquidity-vacuum --seed 7 --set market_makers.withdrawal=false
+    lobsim replay liquidity-vacuum --until 20m --json
+
+    The same scenario and seed give the same run, to the last event: compare the digests.
+    """
+    from lobsim.cli.replaying import ReplayRequest, replay_and_show  # noqa: PLC0415 - each command loads what it needs
+
+    replay_and_show(
+        ReplayRequest(
+            scenario=scenario,
+            seed=seed,
+            out=out,
+            settings=tuple(settings or ()),
+            variant=variant,
+            until=until,
+            quiet=quiet,
+            as_json=as_json,
+            overwrite=overwrite,
+            allow_path=allow_path,
+        )
+    )
+
+
+@app.command()
+@_guarded
+def slippage(
+    run: RunArg,
+    instrument: InstrumentOption = None,
+    side: Annotated[str, typer.Option(metavar="sell|buy", help="Side of the order.")] = "sell",
+    notional: Annotated[
+        str, typer.Option(metavar="LIST", help="Order sizes in quote currency.")
+    ] = "10e3,100e3,1e6",
+    at: AtOption = None,
+    every: EveryOption = None,
+    ref: RefOption = "mid",
+    as_json: JsonOption = False,
+) -> None:
+    """What a market order would have cost, from the recorded book, hidden orders included.
+
+    \b
+    lobsim slippage runs/liquidity-vacuum-seed1 --at 20:50:00Z --at 20:55:00Z
+    lobsim slippage runs/liquidity-vacuum-seed1 --notional 5e3,50e3 --side buy --every 5m
+
+    A dash means that the book could not fill the order; what it could fill stands beside it.
+    """
+    from lobsim.cli.reading import show_slippage  # noqa: PLC0415
+
+    show_slippage(run, instrument, side, notional, at, every, ref, as_json=as_json)
+
+
+@app.command()
+@_guarded
+def depth(
+    run: RunArg,
+    instrument: InstrumentOption = None,
+    bands: Annotated[str, typer.Option(metavar="LIST", help="Distances from the reference, in percent.")] = (
+        "0.1,0.5,1,2,5,10"
+    ),
+    at: AtOption = None,
+    every: EveryOption = None,
+    ref: RefOption = "mid",
+    as_json: JsonOption = False,
+) -> None:
+    """How much was bid and offered near the price, in quote currency.
+
+    \b
+    lobsim depth runs/liquidity-vacuum-seed1 --every 5m
+    lobsim depth runs/liquidity-vacuum-seed1 --bands 1,5 --at 20:50:00Z --ref best
+    """
+    from lobsim.cli.reading import show_depth  # noqa: PLC0415
+
+    show_depth(run, instrument, bands, at, every, ref, as_json=as_json)
+
+
+@app.command()
+@_guarded
+def check(
+    scenario: ScenarioArg, settings: SetOption = None, variant: VariantOption = None, allow_path: AllowPathOption = False
+) -> None:
+    """Check a scenario file and all its variants without running them; every fault is named at once.
+
+    \b
+    lobsim check my-scenario.toml
+    """
+    from lobsim.cli.checking import check_and_show  # noqa: PLC0415
+
+    check_and_show(scenario, tuple(settings or ()), variant, allow_path=allow_path)
+
+
+@app.command()
+@_guarded
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors and programs.
+
+    \b
+    lobsim schema > scenario.schema.json
+    """
+    from lobsim.cli.checking import show_schema  # noqa: PLC0415
+
+    show_schema()
+
+
+@app.command()
+@_guarded
+def scenarios() -> None:
+    """List the scenarios that ship with lobsim.
+
+    \b
+    lobsim replay NAME      runs one of them
+    """
+    from lobsim.cli.checking import show_scenarios  # noqa: PLC0415
+
+    show_scenarios()

@@ -1,0 +1,92 @@
+"""Where text meets the terminal: escaping, aligned tables, progress in simulated time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+_PIPE_WIDTH = 200
+_PLAIN_STEPS = 10
+
+
+def plain(text: object) -> str:
+    """Text from a file as a terminal may show it: control and invisible characters are spelled out, never sent."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in str(text)
+    )
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for stdout or stderr that takes texts as they are. Colour only on a terminal, none under NO_COLOR."""
+    from rich.console import Console  # noqa: PLC0415 - `lobsim --version` needs none
+
+    stream: TextIO = sys.stderr if stderr else sys.stdout
+    made = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if not made.is_terminal:
+        made = Console(file=stream, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH)
+    return made
+
+
+def say(text: str, *, style: str = "", stderr: bool = False) -> None:
+    """One line or paragraph, unwrapped."""
+    from rich.text import Text  # noqa: PLC0415
+
+    console(stderr=stderr).print(Text(plain(text), style=style), soft_wrap=True)
+
+
+def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, indent: int = 2) -> None:
+    """An aligned table without lines: the first `left` columns to the left, numbers to the right."""
+    from rich.padding import Padding  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, show_header=any(header), pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    for number, title in enumerate(header):
+        table.add_column(Text(plain(title)), justify="left" if number < left else "right", no_wrap=number > 0)
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console().print(Padding(table, (0, 0, 0, indent), expand=False))
+
+
+@contextmanager
+def progress(end_ns: int, clock: Callable[[int], str], *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+    """A callback that shows how far the simulated clock is: a bar on a terminal, else a line every tenth; on stderr."""
+    if quiet:
+        yield None
+        return
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield _plain_progress(end_ns, clock)
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.fields[clock]}"), BarColumn(None), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=screen, auto_refresh=False, transient=True) as bar:
+        task = bar.add_task("", total=end_ns, clock=clock(0))
+
+        def advance(now_ns: int) -> None:
+            bar.update(task, completed=now_ns, clock=clock(now_ns), refresh=True)
+
+        advance(0)
+        yield advance
+
+
+def _plain_progress(end_ns: int, clock: Callable[[int], str]) -> Callable[[int], None]:
+    shown = 0
+
+    def advance(now_ns: int) -> None:
+        nonlocal shown
+        tenth = now_ns * _PLAIN_STEPS // end_ns
+        if tenth > shown:
+            shown = tenth
+            print(f"{clock(now_ns)}  {tenth * 100 // _PLAIN_STEPS} %", file=sys.stderr, flush=True)  # noqa: T201
+
+    return advance

@@ -1,0 +1,172 @@
+"""`lobsim replay`: run a scenario, show how far it is, print what happened."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lobsim.cli.console import console, plain, progress, say, show_table
+from lobsim.errors import RunError
+from lobsim.measure import Run, summary
+from lobsim.records import MANIFEST
+from lobsim.report.outcome import headline, outcome
+from lobsim.report.wording import span
+from lobsim.scenario import Scenario, load_scenario
+from lobsim.scenario.shipped import locate
+from lobsim.units import NS_PER_S, format_clock
+
+INTERRUPTED = 130
+_MAX_SUFFIX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """What was asked for on the command line."""
+
+    scenario: str
+    seed: int | None
+    out: Path | None
+    settings: tuple[str, ...]
+    variant: str | None
+    until: str | None
+    quiet: bool
+    as_json: bool
+    overwrite: bool
+    allow_path: bool
+
+
+def replay_and_show(request: ReplayRequest) -> None:
+    """Run and print. Raises `LobsimError` for bad input; an interrupt leaves an unfinished run and exit code 130."""
+    scenario = load_scenario(locate(request.scenario), variant=request.variant, settings=request.settings)
+    header = scenario.file.scenario
+    until_ns = header.duration if request.until is None else min(header.duration, scenario.time_ns(request.until))
+    seed = header.seed if request.seed is None else request.seed
+    out = request.out if request.out is not None else _free_folder(scenario, request.variant, seed)
+
+    def clock(now_ns: int) -> str:
+        return f"{format_clock(now_ns, scenario.start_ns_of_day)[:8]}Z  {span(now_ns)} of {span(until_ns)}"
+
+    started = time.perf_counter()
+    try:
+        with progress(until_ns, clock, quiet=request.quiet or request.as_json) as advance:
+            run = scenario.replay(
+                seed=seed,
+                out=out,
+                until_ns=until_ns,
+                overwrite=request.overwrite,
+                allow_path=request.allow_path,
+                on_progress=advance,
+            )
+    except KeyboardInterrupt:
+        raise _interrupted(out) from None
+    seconds = time.perf_counter() - started
+    if request.as_json:
+        print(json.dumps(as_object(run, out, seconds)))  # noqa: T201
+    elif request.quiet:
+        say(str(out))
+    else:
+        show_outcome(run, out, seconds)
+
+
+def as_object(run: Run, out: Path, seconds: float) -> dict[str, Any]:
+    """The JSON object of `replay --json`. Prices are decimal texts, null where nothing was traded."""
+    summaries = summary(run, _shock_ns(run))
+    return {
+        "run": str(out),
+        "scenario": run.scenario,
+        "seed": run.seed,
+        "complete": run.complete,
+        "digest": run.digest,
+        "ledger": run.summary.get("ledger", {}),
+        "instruments": {
+            name: {
+                "open": one.open,
+                "low": one.low,
+                "low_time_ns": one.low_time_ns,
+                "close": one.close,
+                "fall": one.fall,
+            }
+            for name, one in summaries.items()
+        },
+        "end_ns": run.end_ns,
+        "messages": run.summary.get("messages"),
+        "seconds": round(seconds, 3),
+    }
+
+
+def show_outcome(run: Run, out: Path, seconds: float) -> None:
+    """Print what a person wants to know about a run that has just ended."""
+    summaries = summary(run, _shock_ns(run))
+    screen = console()
+    say(f"{run.scenario}, seed {run.seed}: {headline(run, summaries)}", style="bold")
+    for section in outcome(run, summaries):
+        screen.print()
+        say(section.title, style="bold cyan")
+        show_table(section.header, section.rows, left=section.left)
+    screen.print()
+    say("The run", style="bold cyan")
+    show_table(("", ""), _facts(run, out, seconds), left=2)
+    screen.print()
+    name = _argument(out)
+    say("Look closer", style="bold cyan")
+    say(f"  lobsim depth {name} --every 5m")
+    say(f"  lobsim slippage {name} --every 5m")
+
+
+def _facts(run: Run, out: Path, seconds: float) -> list[tuple[str, str]]:
+    ledger = run.summary.get("ledger", {})
+    wrong = {asset: off for asset, off in ledger.items() if off}
+    books = f"to the last quantum: {', '.join(ledger)}" if not wrong else f"NOT CONSERVED: {wrong}"
+    messages = run.summary.get("messages", 0)
+    facts = [
+        ("ledger", books if ledger else "no money moved"),
+        ("digest", run.digest or ""),
+        ("simulated", f"{span(run.end_ns)} in {seconds:.1f} s, {run.end_ns / NS_PER_S / max(seconds, 1e-9):,.0f} x real time"),
+        ("order messages", f"{messages:,}, {messages / max(seconds, 1e-9):,.0f} a second"),
+        ("folder", str(out)),
+    ]
+    for tape, reasons in run.summary.get("tape_records_skipped", {}).items():
+        for reason, number in reasons.items():
+            facts.append((f"{tape}: refused", f"{number:,} x {reason}"))
+    return facts
+
+
+def _shock_ns(run: Run) -> int | None:
+    when = run.summary.get("shock_ns")
+    return when if isinstance(when, int) and when <= run.end_ns else None
+
+
+def _free_folder(scenario: Scenario, variant: str | None, seed: int) -> Path:
+    """runs/NAME-seedN, with -2, -3, ... when that is taken."""
+    name = scenario.file.scenario.name + (f"-{variant}" if variant else "")
+    first = Path("runs") / f"{name}-seed{seed}"
+    if not first.exists():
+        return first
+    for number in count(2):
+        folder = first.with_name(f"{first.name}-{number}")
+        if not folder.exists():
+            return folder
+        if number > _MAX_SUFFIX:
+            break
+    raise RunError(f"{first}: {_MAX_SUFFIX} runs of this name are there already; say --out DIR")
+
+
+def _interrupted(out: Path) -> typer.Exit:
+    if (out / MANIFEST).is_file():
+        say(f"interrupted: UNFINISHED RUN in {out}; what it recorded so far can be read", style="yellow", stderr=True)
+    else:
+        say("interrupted before anything was recorded", style="yellow", stderr=True)
+    return typer.Exit(INTERRUPTED)
+
+
+def _argument(path: Path) -> str:
+    """A path as one would type it in a shell."""
+    from shlex import quote  # noqa: PLC0415
+
+    return quote(plain(path))

@@ -1,0 +1,1 @@
+"""What a run tells a person: words and figures from its records."""

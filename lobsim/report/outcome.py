@@ -1,0 +1,193 @@
+"""The outcome of a run as tables of text: the fall, how it came, depth, who was liquidated, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import polars as pl
+
+from lobsim.measure import InstrumentSummary, Run
+from lobsim.report.wording import NOTHING, amount, basis_points, percent, span, words
+from lobsim.units import format_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MOST_INSTRUMENTS = 20
+_MOST_PURPOSES = 6
+
+Summaries = Mapping[str, InstrumentSummary]
+
+
+class Section(NamedTuple):
+    """A titled table of text. `left` columns stand to the left, the others, numbers, to the right."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    left: int = 1
+
+
+def headline(run: Run, summaries: Summaries) -> str:
+    """One sentence: what fell, from where to where, and how fast."""
+    traded = [one for one in summaries.values() if one.fall is not None]
+    if not traded:
+        return "Nothing was traded."
+    deepest = max(traded, key=lambda one: one.fall or 0.0)
+    what = deepest.instrument if len(summaries) == 1 else f"{len(summaries)} instruments; the deepest, "
+    what = what if len(summaries) == 1 else what + deepest.instrument + ","
+    since = "" if deepest.ns_to_low is None else f", {span(deepest.ns_to_low)} after {_reference_words(run)}"
+    return f"{what} fell {percent(deepest.fall)}, from {deepest.reference} to {deepest.low}{since}."
+
+
+def outcome(run: Run, summaries: Summaries) -> list[Section]:
+    """All sections that have something to say, in reading order."""
+    found = [
+        _prices(run, summaries),
+        _timeline(run, summaries),
+        *(_liquidity(one) for one in list(summaries.values())[:_MOST_INSTRUMENTS]),
+        *(_pushers(one) for one in list(summaries.values())[:_MOST_INSTRUMENTS]),
+        _liquidated(run),
+        _cost(run),
+    ]
+    return [section for section in found if section.rows]
+
+
+def _reference_words(run: Run) -> str:
+    return "the shock" if _shock_ns(run) is not None else "the first trade"
+
+
+def _shock_ns(run: Run) -> int | None:
+    """When the run's first exogenous shock came, None when it had none or ended before."""
+    when = run.summary.get("shock_ns")
+    return when if isinstance(when, int) and when <= run.end_ns else None
+
+
+def _clock(run: Run, time_ns: int | None) -> str:
+    return NOTHING if time_ns is None else format_clock(time_ns, run.start_ns_of_day).replace(".000Z", "Z")
+
+
+def _prices(run: Run, summaries: Summaries) -> Section:
+    before = "before the shock" if _shock_ns(run) is not None else "first trade"
+    ranked = sorted(summaries.values(), key=lambda one: -(one.fall or 0.0))
+    rows = [
+        (
+            one.instrument,
+            *(text or NOTHING for text in (one.reference, one.low)),
+            _clock(run, one.low_time_ns),
+            percent(one.fall),
+            one.low_vwap or NOTHING,
+            one.close or NOTHING,
+            f"{one.trades:,}",
+        )
+        for one in ranked[:_MOST_INSTRUMENTS]
+    ]
+    header = ("", before, "low", "at", "fall", "lowest 1 s average", "close", "trades")
+    more = len(ranked) - len(rows)
+    return Section("Prices" + (f" (the {len(rows)} deepest falls; {more} more)" if more > 0 else ""), header, rows)
+
+
+def _timeline(run: Run, summaries: Summaries) -> Section:
+    """First and last time of each link of the chain."""
+    moments: list[tuple[int, str]] = []
+    notes = run.milestones
+    for time_ns, name, size in notes.filter(pl.col("name").str.starts_with("shock ")).select("time_ns", "name", "amount").rows():
+        change = "" if size is None else f" {'fell' if size < 0 else 'rose'} by {percent(abs(int(size)) / 1e6)}"
+        moments.append((time_ns, f"shock: the outside value of {name.removeprefix('shock ')}{change}"))
+    for verb, phrase in (("maker_withdrew", "pulled its quotes"), ("maker_returned", "came back, smaller")):
+        rows = notes.filter(pl.col("name").str.starts_with(f"{verb} ")).select("time_ns", "name").rows()
+        names = {name for _, name in rows}
+        if rows:
+            moments.append((rows[0][0], f"first market maker {phrase}: {rows[0][1].removeprefix(verb + ' ')}"))
+        if len(names) > 1:
+            nth = sorted(min(time for time, other in rows if other == name) for name in names)[-1]
+            moments.append((nth, f"the last of {len(names)} market makers {phrase}"))
+    credit = run.credit
+    for kind, phrase in _FIRSTS.items():
+        rows = credit.filter(pl.col("kind") == kind).select("time_ns").head(1).rows()
+        if rows:
+            moments.append((rows[0][0], phrase))
+    for one in list(summaries.values())[:3]:
+        if one.low_time_ns is not None and one.fall:
+            moments.append((one.low_time_ns, f"{one.instrument} at its low, {one.low}: {percent(one.fall)} down"))
+    return Section(
+        "What happened", ("", "", ""), [(_clock(run, t), span(t), text) for t, text in sorted(moments)], left=3
+    )
+
+
+_FIRSTS = {
+    "account_liquidation_started": "the exchange took over the first margin account",
+    "account_bankrupt": "first margin account sold out and under water",
+    "loan_liquidation": "first loan liquidated",
+    "loan_bad_debt": "first loan whose collateral did not cover its debt",
+}
+
+
+def _liquidity(one: InstrumentSummary) -> Section:
+    if one.bid_depth_before is None and one.bid_depth_low is None:
+        return Section("", (), [])
+    depth = [amount(value) for value in (one.bid_depth_before, one.bid_depth_low, one.bid_depth_after)]
+    rows = [("bids within 1 % of the best bid", *depth)]
+    if one.bid_depth_before and one.bid_depth_low is not None:
+        after = None if one.bid_depth_after is None else one.bid_depth_after / one.bid_depth_before
+        rows.append(("  of what they were", "100 %", percent(one.bid_depth_low / one.bid_depth_before), percent(after)))
+    rows.append(("quoted spread", basis_points(one.spread_before), basis_points(one.spread_low), ""))
+    title = f"Liquidity of {one.instrument}"
+    if one.no_bid_share:
+        title += f" (no bid at all during {percent(one.no_bid_share, 2)} of the time)"
+    return Section(title, ("", "before", "at the low", "40 min later"), rows)
+
+
+def _pushers(one: InstrumentSummary) -> Section:
+    """Whose aggressive orders walked the price down: exact, the parts add up to the fall."""
+    total = sum(one.fall_by_purpose.values())
+    if not one.fall or total <= 0:
+        return Section("", (), [])
+    ranked = sorted(one.fall_by_purpose.items(), key=lambda item: -item[1])[:_MOST_PURPOSES]
+    rows = [
+        (words(purpose), amount(float(one.volume_by_purpose.get(purpose, 0))), percent(ticks / total))
+        for purpose, ticks in ranked
+        if ticks > 0
+    ]
+    return Section(f"Who pushed {one.instrument} down", ("orders", "quantity traded", "part of the fall"), rows)
+
+
+def _liquidated(run: Run) -> Section:
+    credit = run.credit
+    kinds = [info.kind for info in run.accounts_info.values()]
+    rows = []
+    for kind, sale, label, population in (
+        ("loan_liquidation", "loan_liquidation", "loans", "borrower"),
+        ("account_liquidation_started", "account_liquidation_sale", "margin accounts", "market-maker"),
+    ):
+        hit = credit.filter(pl.col("kind") == kind)
+        count = hit["account_id"].n_unique()
+        if not count and population not in kinds:
+            continue
+        sales = credit.filter(pl.col("kind") == sale)
+        sold = " + ".join(
+            f"{amount(quantity)} {asset}"
+            for asset, quantity in sales.group_by("asset").agg(pl.col("amount").sum()).sort("asset").rows()
+        )
+        value = float(sales["value"].sum() or 0)
+        rows.append((label, f"{count} of {kinds.count(population)}", sold or NOTHING, amount(value) if count else NOTHING))
+    worth = f"for, {run.numeraire}" if run.numeraire else "for"
+    return Section("Who was liquidated", ("", "how many", "collateral sold", worth), rows)
+
+
+def _cost(run: Run) -> Section:
+    credit = run.credit
+    labels = {
+        "loan_bad_debt": "debt of loans that no collateral covered",
+        "insurance_paid": "paid by the exchange's insurance fund",
+        "bad_debt": "debt of margin accounts written off",
+    }
+    rows = []
+    for kind, label in labels.items():
+        lost = credit.filter(pl.col("kind") == kind)
+        for asset, quantity in lost.group_by("asset").agg(pl.col("amount").sum()).sort("asset").rows():
+            rows.append((label, f"{amount(quantity)} {asset}"))
+    if not rows and credit.height:
+        rows.append(("debt that no collateral covered", "none"))
+    return Section("What it cost", ("", ""), rows)
