@@ -39,16 +39,16 @@ NEEDED = (
 )
 """Columns of `orders` that the changes are computed from."""
 
-_KIND = pl.col("event")
+_kind = pl.col("event")
 _OPENS = (
-    ((int(EventKind.ACCEPTED) == _KIND) & pl.col("trigger_ticks").is_null())
-    | (int(EventKind.TRIGGERED) == _KIND)
-    | (int(EventKind.REPLACED) == _KIND)
+    ((_kind == int(EventKind.ACCEPTED)) & pl.col("trigger_ticks").is_null())
+    | (_kind == int(EventKind.TRIGGERED))
+    | (_kind == int(EventKind.REPLACED))
 )
-_MEETS = _KIND.is_in([int(EventKind.TRADE), int(EventKind.DECREMENTED)])
-_LEAVES = (int(EventKind.CANCELED) == _KIND) & pl.col("trigger_ticks").is_null()
-_REFRESHES = int(EventKind.REFRESHED) == _KIND
-_KEEPS = (int(EventKind.REPLACED) == _KIND) & (pl.col("kept_priority") == 1)
+_MEETS = _kind.is_in([int(EventKind.TRADE), int(EventKind.DECREMENTED)])
+_LEAVES = (_kind == int(EventKind.CANCELED)) & pl.col("trigger_ticks").is_null()
+_REFRESHES = _kind == int(EventKind.REFRESHED)
+_KEEPS = (_kind == int(EventKind.REPLACED)) & (pl.col("kept_priority") == 1)
 _OTHER_SIDE = (1 - pl.col("side").cast(pl.Int64)).cast(pl.UInt8)
 
 
@@ -81,7 +81,7 @@ def level_changes(orders: pl.DataFrame, start_seq: int = 0) -> pl.DataFrame:
         _change(window.filter(_LEAVES & pl.col("price_ticks").is_not_null()), -pl.col("qty_lots")),
     ]
     if followed is not None:
-        moved = followed.filter((int(EventKind.REPLACED) == _KIND) & (pl.col("seq") >= start_seq))
+        moved = followed.filter((_kind == int(EventKind.REPLACED)) & (pl.col("seq") >= start_seq))
         changes += [
             _change(moved, -pl.col("open_before"), price=pl.col("price_before")),
             *_hidden_changes(followed),
@@ -91,11 +91,11 @@ def level_changes(orders: pl.DataFrame, start_seq: int = 0) -> pl.DataFrame:
 
 def special_orders(orders: pl.LazyFrame) -> pl.LazyFrame:
     """Ids (column ``order_id``) of icebergs and of orders that were replaced: those that must be followed."""
-    return orders.filter((int(EventKind.REPLACED) == _KIND) | (_iceberg())).select("order_id").unique()
+    return orders.filter((_kind == int(EventKind.REPLACED)) | (_iceberg())).select("order_id").unique()
 
 
 def _iceberg() -> pl.Expr:
-    return _KIND.is_in([int(EventKind.ACCEPTED), int(EventKind.REFRESHED)]) & (pl.col("display_lots") > 0)
+    return _kind.is_in([int(EventKind.ACCEPTED), int(EventKind.REFRESHED)]) & (pl.col("display_lots") > 0)
 
 
 def _change(

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lobsim.events import Command, Purpose, Side, SubmitOrder
+from lobsim.errors import RunError
+from lobsim.events import (
+    CancelOrder,
+    Command,
+    EventKind,
+    OrderCanceled,
+    Purpose,
+    Reason,
+    ReplaceOrder,
+    Side,
+    SubmitOrder,
+    Trade,
+)
 from lobsim.measure import book_at
 from lobsim.testing.strategies import Range, command_lists
 from tests.measure.recording import MemoryRecorder, apply, drive, totals
@@ -61,3 +74,46 @@ def test_keyframe_alone_is_enough_and_later_events_come_on_top():
     assert book_at(run, "ALT-USDT", 5).bids.pairs() == []
     assert book_at(run, "ALT-USDT", 10).asks.pairs() == [(101, 7)]
     assert book_at(run, "ALT-USDT", 20).bids.pairs() == [(100, 5), (99, 6), (98, 4)]
+
+
+SLICES = st.builds(
+    lambda order_id, qty, price, show: SubmitOrder(order_id, Side.BUY, qty, price, display_qty=min(show, qty)),
+    st.integers(1, 4),
+    st.integers(5, 40),
+    st.integers(98, 100),
+    st.integers(0, 6),
+)
+HITS = st.builds(lambda qty, price: SubmitOrder(99, Side.SELL, qty, price), st.integers(1, 12), st.integers(98, 101))
+SHRINKS = st.builds(ReplaceOrder, st.integers(1, 4), st.integers(1, 30), st.integers(98, 100))
+STOPS = st.builds(
+    lambda order_id, qty, trigger, price: SubmitOrder(order_id, Side.BUY, qty, price, trigger_price=trigger, display_qty=3),
+    st.integers(1, 4),
+    st.integers(4, 9),
+    st.integers(98, 101),
+    st.integers(98, 101),
+)
+GONE = st.builds(CancelOrder, st.sampled_from([1, 2, 3, 4, 99]))
+
+
+@given(
+    steps=st.lists(st.one_of(SLICES, HITS, SHRINKS, STOPS, GONE), max_size=60),
+    keyframes=st.lists(st.integers(0, 60), max_size=2),
+)
+def test_hidden_lots_follow_icebergs_through_hits_replaces_and_triggers(steps, keyframes):
+    timed = [step._replace(time_ns=number) for number, step in enumerate(steps)]
+    run, seen = _record(timed, keyframes)
+    for time_ns, (bids, asks, all_bids, all_asks) in seen.items():
+        book = book_at(run, "ALT-USDT", time_ns)
+        assert (book.bids.pairs(), book.asks.pairs()) == (bids, asks)
+        assert (book.bids.pairs(hidden=True), book.asks.pairs(hidden=True)) == (all_bids, all_asks)
+
+
+def test_records_that_are_no_book_are_refused():
+    recorder = MemoryRecorder()
+    recorder.events(0, [Trade(EventKind.TRADE, 5, 1, 0, Side.SELL, 100, 3, Purpose.NOISE, 2, 0)])
+    with pytest.raises(RunError, match="seq 0.*order 2.*came in last"):
+        book_at(recorder.run(), "ALT-USDT", 5)
+    recorder = MemoryRecorder()
+    recorder.events(0, [OrderCanceled(EventKind.CANCELED, 5, 1, 0, Side.BUY, 100, 3, Reason.REQUESTED, 0, None)])
+    with pytest.raises(RunError, match="below zero"):
+        book_at(recorder.run(), "ALT-USDT", 5)
