@@ -17,15 +17,21 @@ import os
 import sys
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 from lobsim import OrderBook
 from lobsim.errors import InputError
-from lobsim.events import EventKind, Side
+from lobsim.events import Event, Side, Trade
+from lobsim.measure import read_run, slippage, slippage_of
+from lobsim.records import InstrumentInfo, RunHeader
+from lobsim.sim.recorder import Recorder
 from lobsim.sim.tapes.base import FIRST_TAKER_ID, apply_command
 from lobsim.sim.tapes.lines import printable
 from lobsim.sim.tapes.tardis import Fill, TardisTradesTape, implied_book
 
+Row = dict[str, Any]
 FILE = "oct10-trades-tardis/binance_trades_2025-10-10_TRXUSDT.csv.xz"
 TIMESTAMP_US = 1760131685935999
 PUBLISHED = ("1,125", "196", "0.306665", "1099881.7")
@@ -38,46 +44,57 @@ def default_file() -> Path:
     return root / FILE
 
 
+def recorded_slippage(tape: TardisTradesTape, events: list[list[Event]], side: Side, quote: Decimal) -> Row:
+    """What `lobsim slippage` says of a recorded run, one nanosecond before the order, for its own notional."""
+    instrument = InstrumentInfo(1, "swept", "BASE", "QUOTE", tape.tick, tape.lot, "0.00000001")
+    header = RunHeader("verify_sweep", "", 0, tape.start_utc or "1970-01-01T00:00:00Z", [instrument])
+    with TemporaryDirectory() as folder:
+        with Recorder(Path(folder) / "run", header) as recorder:
+            for batch in events:
+                recorder.events(1, batch)
+            recorder.close(end_ns=2)
+        run = read_run(Path(folder) / "run")
+        return slippage(run, side=side, notionals=[quote], at=0, ref="best").row(0, named=True)
+
+
 def verify(path: Path, timestamp_us: int) -> bool:
     start = perf_counter()
     tape = TardisTradesTape(path)
     side, recorded = tape.sweep_at(timestamp_us)
-    book = OrderBook(tape.tick, tape.lot)
-    for command in implied_book(side, recorded, 0):
-        apply_command(book, command)
-    book.check()
     total = sum(fill.qty for fill in recorded)
+
+    book = OrderBook(tape.tick, tape.lot)
+    log = [apply_command(book, command) for command in implied_book(side, recorded, 0)]
+    book.check()
     walk = book.walk(side, total)
     levels = book.bids() if side is Side.SELL else book.asks()
 
-    events = book.submit(FIRST_TAKER_ID, side, total, None, 1)
+    log.append(book.submit(FIRST_TAKER_ID, side, total, None, 1))
     book.check()
-    fills = [Fill(event[5], event[6]) for event in events if event[0] == EventKind.TRADE]
-    makers = [event[2] for event in events if event[0] == EventKind.TRADE]
+    trades = [event for event in log[-1] if isinstance(event, Trade)]
+    fills = [Fill(trade.price, trade.qty) for trade in trades]
 
-    unit = Decimal(tape.tick) * Decimal(tape.lot)
     lots = sum(fill.qty for fill in fills)
-    vwap = Decimal(sum(fill.price * fill.qty for fill in fills)) * unit / (lots * Decimal(tape.lot))
-    shown = (
-        f"{len(fills):,}",
-        f"{len({fill.price for fill in fills}):,}",
-        f"{vwap:.6f}",
-        f"{(lots * Decimal(tape.lot)):f}",
-    )
-    print(
-        f"{printable(tape.symbol)} at {timestamp_us}: market {side.name.lower()} of {shown[3]} (tick {tape.tick}, lot {tape.lot})"
-    )
-    print(
-        f"  {shown[0]} fills over {shown[1]} prices, {book.tick_grid.text(fills[0].price)} -> "
-        f"{book.tick_grid.text(fills[-1].price)}, VWAP {shown[2]}; left in the book: {len(book)}"
-    )
+    notional = sum(fill.price * fill.qty for fill in fills)
+    tick, lot = Decimal(tape.tick), Decimal(tape.lot)
+    vwap = notional * tick / lots
+    shown = (f"{len(fills):,}", f"{len({fill.price for fill in fills}):,}", f"{vwap:.6f}", f"{lots * lot:f}")
+    print(f"{printable(tape.symbol)} at {timestamp_us}: market {side.name.lower()} of {shown[3]}")
+    first, last = (book.tick_grid.text(fills[i].price) for i in (0, -1))
+    print(f"  {shown[0]} fills over {shown[1]} prices, {first} -> {last}, VWAP {shown[2]}; tick {tick}, lot {lot}")
+
+    spent = slippage_of(levels, notional)
+    told = recorded_slippage(tape, log, side, notional * tick * lot)
+    print(f"  slippage on the book before it: {told['slippage']:.4%} from the best price, VWAP {told['vwap']:.6f}")
     checks = {
         "the recorded fills in the recorded order": fills == recorded,
-        "makers hit in time priority": makers == list(range(1, len(recorded) + 1)),
+        "makers hit in time priority": [trade.maker_id for trade in trades] == list(range(1, len(recorded) + 1)),
         "nothing left over": len(book) == 0 and lots == total,
-        "book.walk said so before": (walk.filled_qty, walk.notional, walk.worst_price)
-        == (lots, sum(fill.price * fill.qty for fill in fills), fills[-1].price),
-        "levels before add up": sum(qty for _, qty in levels) == total and len(levels) == len({f.price for f in fills}),
+        "book.walk said so before": walk[:3] == (lots, notional, fills[-1].price),
+        "slippage_of its levels says so": spent == (lots, notional, fills[-1].price, True),
+        "slippage of the recorded run says so": told["filled_lots"] == lots
+        and f"{told['vwap']:.6f}" == shown[2]
+        and abs(told["slippage"] - abs(float(vwap / (fills[0].price * tick)) - 1)) < 1e-12,
     }
     if timestamp_us == TIMESTAMP_US:
         checks[f"as published: {', '.join(PUBLISHED)}"] = shown == PUBLISHED

@@ -107,6 +107,16 @@ def test_what_prints_touched_twice_goes_back_to_what_the_last_diff_left(tmp_path
     assert book.bids() == [(1000, 50), (995, 20)]
 
 
+def test_a_new_snapshot_forgets_what_prints_touched(tmp_path: Path) -> None:
+    newer = snapshot_line(20, 11, [("100.0", "7.0")], [("101.0", "4.0")])
+    lines = [SNAPSHOT, trade_line(10, "100.0", "2.0", seller=True), newer, diff_line(30, 12, 12, [], [])]
+    tape = tape_of(tmp_path, lines)
+    book, steps = replay(tape)
+    assert (book.bids(), book.asks()) == ([(1000, 70)], [(1010, 40)])
+    assert len(trades_of(steps)) == 1
+    assert tape.counts["snapshots"] == 2
+
+
 def test_a_level_that_would_cross_is_stale(tmp_path: Path) -> None:
     tape = tape_of(tmp_path, [SNAPSHOT, diff_line(100, 11, 12, [("100.7", "1.0")], [])])
     book, steps = replay(tape)

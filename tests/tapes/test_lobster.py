@@ -1,3 +1,4 @@
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from lobsim import OrderBook
 from lobsim.errors import TapeError
 from lobsim.events import EventKind, Purpose, Side, TimeInForce
-from lobsim.sim.tapes import LobsterTape, apply_command
+from lobsim.sim.tapes import LobsterTape, apply_command, replay_tape
 from lobsim.sim.tapes.base import FIRST_LEVEL_ID, FIRST_TAKER_ID, level_id
 from lobsim.sim.tapes.lobster import KnownHorizon
 from lobsim.sim.tapes.lobster_files import BookRow, read_book_rows, read_messages
@@ -307,6 +308,23 @@ def test_a_book_seeded_from_few_levels_is_known_no_further() -> None:
     assert horizon.covers(BUY, 9)
     assert not horizon.covers(BUY, 8)
     assert not horizon.covers(SELL, 12)
+
+
+def test_memory_does_not_grow_with_the_tape(tmp_path: Path) -> None:
+    def peak(orders: int) -> int:
+        pairs = (
+            f"{34200 + i // 1000},{kind},{i + 1},5,{1_000_000 + i % 7},1" for i in range(orders) for kind in (1, 3)
+        )
+        tape = LobsterTape(write_lines(tmp_path / "long", pairs))
+        book = OrderBook(tape.tick, tape.lot)
+        tracemalloc.start()
+        for _ in replay_tape(tape, book):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(10_000) < 1.2 * peak(5_000)
 
 
 # --- an exchange that records itself ---------------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def test_files_that_are_no_workload_are_refused(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(TapeError, match=r"bad\.npz"):
             load_workload(path)
     np.savez(path, kind=np.array([1], "u1"))
-    with pytest.raises(TapeError, match="column 'side' is missing; found 'kind.npy'"):
+    with pytest.raises(TapeError, match=r"column 'side' is missing; found 'kind\.npy'"):
         load_workload(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("kind.npy", b"no array")
