@@ -330,7 +330,7 @@ def _constant(one: Instrument, run: Run, rows: int) -> pl.Series:
 
 
 def _labels(codes: Ints, labels: pl.Enum) -> pl.Series:
-    return pl.Series(np.ascontiguousarray(codes).ravel().astype(np.uint8)).cast(labels)
+    return pl.Series(labels.categories, dtype=labels).gather(np.ravel(codes))
 
 
 def _spread_over(values: Ints, shape: tuple[int, ...]) -> Ints:

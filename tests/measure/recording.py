@@ -86,7 +86,8 @@ def drive(
 def totals(book: OrderBook) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """(price, displayed and hidden lots) of both sides, best first, from the book's snapshot."""
     snapshot = book.snapshot()
-    sides = []
-    for levels in (snapshot.bids, snapshot.asks):
-        sides.append([(price, sum(visible + hidden for _, visible, hidden in orders)) for price, orders in levels])
-    return sides[0], sides[1]
+    return _totals(snapshot.bids), _totals(snapshot.asks)
+
+
+def _totals(levels: Any) -> list[tuple[int, int]]:
+    return [(price, sum(visible + hidden for _, visible, hidden in orders)) for price, orders in levels]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lobsim.errors import RunError
@@ -38,10 +38,11 @@ def _record(commands: list[Command], keyframes: list[int], rows_per_part: int = 
     return recorder.run(), seen
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     commands=st.one_of(command_lists(), command_lists(span=WIDE, max_size=120)),
     keyframes=st.lists(st.integers(0, 100), max_size=3),
-    rows_per_part=st.sampled_from([3, 17, 250_000]),
+    rows_per_part=st.sampled_from([40, 250_000]),
 )
 def test_rebuilt_book_equals_the_engines_at_every_time(commands, keyframes, rows_per_part):
     run, seen = _record(commands, keyframes, rows_per_part)
@@ -86,7 +87,9 @@ SLICES = st.builds(
 HITS = st.builds(lambda qty, price: SubmitOrder(99, Side.SELL, qty, price), st.integers(1, 12), st.integers(98, 101))
 SHRINKS = st.builds(ReplaceOrder, st.integers(1, 4), st.integers(1, 30), st.integers(98, 100))
 STOPS = st.builds(
-    lambda order_id, qty, trigger, price: SubmitOrder(order_id, Side.BUY, qty, price, trigger_price=trigger, display_qty=3),
+    lambda order_id, qty, trigger, price: SubmitOrder(
+        order_id, Side.BUY, qty, price, trigger_price=trigger, display_qty=3
+    ),
     st.integers(1, 4),
     st.integers(4, 9),
     st.integers(98, 101),
@@ -95,6 +98,7 @@ STOPS = st.builds(
 GONE = st.builds(CancelOrder, st.sampled_from([1, 2, 3, 4, 99]))
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     steps=st.lists(st.one_of(SLICES, HITS, SHRINKS, STOPS, GONE), max_size=60),
     keyframes=st.lists(st.integers(0, 60), max_size=2),
@@ -111,7 +115,7 @@ def test_hidden_lots_follow_icebergs_through_hits_replaces_and_triggers(steps, k
 def test_records_that_are_no_book_are_refused():
     recorder = MemoryRecorder()
     recorder.events(0, [Trade(EventKind.TRADE, 5, 1, 0, Side.SELL, 100, 3, Purpose.NOISE, 2, 0)])
-    with pytest.raises(RunError, match="seq 0.*order 2.*came in last"):
+    with pytest.raises(RunError, match=r"seq 0.*order 2.*came in last"):
         book_at(recorder.run(), "ALT-USDT", 5)
     recorder = MemoryRecorder()
     recorder.events(0, [OrderCanceled(EventKind.CANCELED, 5, 1, 0, Side.BUY, 100, 3, Reason.REQUESTED, 0, None)])

@@ -209,7 +209,7 @@ def test_changed_value_is_found_by_verify(tmp_path):
     recorder.close()
     part = tmp_path / "run" / "quotes" / "part-00000.parquet"
     pl.read_parquet(part).with_columns(ask_lots=pl.col("ask_lots") + 1).write_parquet(part)
-    with pytest.raises(RunError, match="quotes.*not those that were recorded"):
+    with pytest.raises(RunError, match=r"quotes.*not those that were recorded"):
         verify_digest(read_run(tmp_path / "run"))
 
 
@@ -233,16 +233,22 @@ def test_folder_with_foreign_files_is_left_alone(tmp_path, overwrite):
     with pytest.raises(RunError, match="not empty and holds no run"):
         Recorder(tmp_path, HEADER, overwrite=overwrite)
     (tmp_path / "manifest.json").write_text('{"name": "a web app"}')
-    with pytest.raises(RunError, match="manifest.json: not written by lobsim|already holds"):
+    with pytest.raises(RunError, match=r"manifest.json: not written by lobsim|already holds"):
         Recorder(tmp_path, HEADER, overwrite=overwrite)
     assert (tmp_path / "manifest.json").read_text() == '{"name": "a web app"}'
     assert (tmp_path / "thesis.doc").exists()
 
 
 def test_exception_leaves_a_readable_unfinished_run(tmp_path):
-    with pytest.raises(ZeroDivisionError), Recorder(tmp_path / "run", HEADER) as recorder:
-        fill(recorder, 100)
-        raise ZeroDivisionError
+    recorder = Recorder(tmp_path / "run", HEADER)
+
+    def crash():
+        with recorder:
+            fill(recorder, 100)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        crash()
     run = read_run(tmp_path / "run")
     assert not run.complete
     assert "UNFINISHED" in run.status
@@ -255,7 +261,7 @@ def test_exception_leaves_a_readable_unfinished_run(tmp_path):
 def test_failing_disk_is_reported_and_never_looks_finished(tmp_path):
     recorder = Recorder(tmp_path / "run", HEADER, rows_per_part=100)
     (tmp_path / "run" / "orders").write_text("a file where the folder should be")
-    with pytest.raises(RunError, match="orders.*cannot write"):
+    with pytest.raises(RunError, match=r"orders.*cannot write"):
         fill(recorder, 1000)
     recorder.abort("disk")
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
