@@ -23,7 +23,7 @@ MAX_RATIO = 1_000
 RATIO_FREE_BYTES = 64 << 20
 """... once it is larger than this."""
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 _XZ_MEMORY = 256 << 20  # xz -9 needs 65 MiB to unpack; a header may ask for 4 GiB
 _SHOWN = 60
 
