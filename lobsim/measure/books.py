@@ -15,7 +15,7 @@ import polars as pl
 
 from lobsim.errors import RunError
 from lobsim.events import EventKind, Side
-from lobsim.measure.changes import NEEDED, level_changes
+from lobsim.measure.changes import NEEDED, SHOWS_A_SLICE, level_changes
 from lobsim.measure.run import Instrument, Run
 
 
@@ -66,8 +66,8 @@ def changes_of(run: Run, instrument: Instrument, first_ns: int, last_ns: int) ->
     window = run.collect(orders.filter(pl.col("seq") >= start_seq))
     replaced = window.filter(pl.col("event") == int(EventKind.REPLACED)).select("order_id")
     older = orders.filter(pl.col("seq") < start_seq)
-    icebergs = run.collect(older.filter(_SHOWS_A_SLICE).select("order_id"))
-    special = pl.concat([replaced, icebergs, window.filter(_SHOWS_A_SLICE).select("order_id")])["order_id"].unique()
+    icebergs = run.collect(older.filter(SHOWS_A_SLICE).select("order_id"))
+    special = pl.concat([replaced, icebergs, window.filter(SHOWS_A_SLICE).select("order_id")])["order_id"].unique()
     if len(special):
         ids = special.implode()
         past = run.collect(older.filter(pl.col("order_id").is_in(ids) | pl.col("counter_order_id").is_in(ids)))
@@ -97,16 +97,8 @@ def changes_by_instrument(
     ids = [instrument.instrument_id for instrument in instruments]
     wanted = pl.col("instrument_id").is_in(ids) & (pl.col("time_ns") <= last_ns)
     orders = run.collect(run.scan("orders").filter(wanted).select("instrument_id", *NEEDED))
-    by_id = orders.partition_by("instrument_id", include_key=False, as_dict=True)
-    nothing = orders.clear().drop("instrument_id")
-    del orders
     for instrument in instruments:
-        yield instrument, level_changes(by_id.pop((instrument.instrument_id,), nothing))
-
-
-_SHOWS_A_SLICE = pl.col("event").is_in([int(EventKind.ACCEPTED), int(EventKind.REFRESHED)]) & (
-    pl.col("display_lots") > 0
-)
+        yield instrument, level_changes(orders.filter(pl.col("instrument_id") == instrument.instrument_id))
 
 
 def _levels(sums: pl.DataFrame, side: Side) -> Levels:

@@ -49,11 +49,15 @@ _MEETS = _kind.is_in([int(EventKind.TRADE), int(EventKind.DECREMENTED)])
 _LEAVES = (_kind == int(EventKind.CANCELED)) & pl.col("trigger_ticks").is_null()
 _REFRESHES = _kind == int(EventKind.REFRESHED)
 _KEEPS = (_kind == int(EventKind.REPLACED)) & (pl.col("kept_priority") == 1)
+SHOWS_A_SLICE = _kind.is_in([int(EventKind.ACCEPTED), int(EventKind.REFRESHED)]) & (pl.col("display_lots") > 0)
+"""Events that tell an iceberg."""
+
 _OTHER_SIDE = (1 - pl.col("side").cast(pl.Int64)).cast(pl.UInt8)
 
 
 def level_changes(orders: pl.DataFrame, start_seq: int = 0) -> pl.DataFrame:
-    """Changes of one instrument's levels: ``seq time_ns side price_ticks lots hidden_lots`` (all of them, and hidden).
+    """Changes of one instrument's levels: ``seq time_ns side price_ticks lots hidden_lots`` (all of them, and hidden),
+    in no particular order.
 
     orders: the instrument's events in order, at least `NEEDED`. With `start_seq` the changes of ``lots`` before that
     event are left out (a keyframe stands for them) but those of ``hidden_lots`` are not; then `orders` needs, from
@@ -61,51 +65,40 @@ def level_changes(orders: pl.DataFrame, start_seq: int = 0) -> pl.DataFrame:
     trade's aggressor is not the order that came in last. Complexity: O(n log n) in the events of replaced and iceberg
     orders, O(n) in all others.
     """
-    events = orders.sort("seq").with_columns(
+    in_order = orders if orders["seq"].is_sorted() else orders.sort("seq")
+    events = in_order.with_columns(
         taker_limit=pl.when(_OPENS).then(pl.col("price_ticks").fill_null(0)).forward_fill(),
         taker_id=pl.when(_OPENS).then(pl.col("order_id")).forward_fill(),
     )
-    window = events.filter(pl.col("seq") >= start_seq)
-    stray = window.filter(_MEETS & (pl.col("taker_id") != pl.col("counter_order_id")).fill_null(True))
-    if stray.height:
-        row = stray.row(0, named=True)
-        raise RunError(
-            f"orders, seq {row['seq']}: trade with order {row['counter_order_id']}, "
-            f"but order {row['taker_id']} came in last"
-        )
-    followed = _followed(events)
+    window = events.lazy().filter(pl.col("seq") >= start_seq) if start_seq else events.lazy()
+    limited = pl.col("price_ticks").is_not_null()
     changes = [
-        _change(window.filter(_OPENS & pl.col("price_ticks").is_not_null()), pl.col("qty_lots")),
+        _change(window.filter(_OPENS & limited), pl.col("qty_lots")),
         _change(window.filter(_MEETS), -pl.col("qty_lots"), side=_OTHER_SIDE),
         _change(window.filter(_MEETS & (pl.col("taker_limit") > 0)), -pl.col("qty_lots"), price=pl.col("taker_limit")),
-        _change(window.filter(_LEAVES & pl.col("price_ticks").is_not_null()), -pl.col("qty_lots")),
+        _change(window.filter(_LEAVES & limited), -pl.col("qty_lots")),
     ]
+    followed = _followed(events)
     if followed is not None:
-        moved = followed.filter((_kind == int(EventKind.REPLACED)) & (pl.col("seq") >= start_seq))
-        changes += [
-            _change(moved, -pl.col("open_before"), price=pl.col("price_before")),
-            *_hidden_changes(followed),
-        ]
-    return pl.concat(changes).sort("seq", maintain_order=True)
-
-
-def special_orders(orders: pl.LazyFrame) -> pl.LazyFrame:
-    """Ids (column ``order_id``) of icebergs and of orders that were replaced: those that must be followed."""
-    return orders.filter((_kind == int(EventKind.REPLACED)) | (_iceberg())).select("order_id").unique()
-
-
-def _iceberg() -> pl.Expr:
-    return _kind.is_in([int(EventKind.ACCEPTED), int(EventKind.REFRESHED)]) & (pl.col("display_lots") > 0)
+        moved = followed.lazy().filter((_kind == int(EventKind.REPLACED)) & (pl.col("seq") >= start_seq))
+        changes.append(_change(moved, -pl.col("open_before"), price=pl.col("price_before")))
+        changes += _hidden_changes(followed.lazy())
+    stray = window.filter(_MEETS & (pl.col("taker_id") != pl.col("counter_order_id")).fill_null(True))
+    wrong, result = pl.collect_all([stray.select("seq", "counter_order_id", "taker_id").head(1), pl.concat(changes)])
+    if wrong.height:
+        seq, named, came = wrong.row(0)
+        raise RunError(f"orders, seq {seq}: trade with order {named}, but order {came} came in last")
+    return result
 
 
 def _change(
-    rows: pl.DataFrame,
+    rows: pl.LazyFrame,
     lots: pl.Expr,
     hidden: pl.Expr | None = None,
     *,
     side: pl.Expr | None = None,
     price: pl.Expr | None = None,
-) -> pl.DataFrame:
+) -> pl.LazyFrame:
     return rows.select(
         "seq",
         "time_ns",
@@ -121,7 +114,7 @@ def _followed(events: pl.DataFrame) -> pl.DataFrame | None:
 
     A trade stands twice when both its orders are special. A *stay* of an order begins when it opens (again).
     """
-    ids = special_orders(events.lazy()).collect()
+    ids = events.lazy().filter((_kind == int(EventKind.REPLACED)) | SHOWS_A_SLICE).select("order_id").unique().collect()
     if ids.height == 0:
         return None
     mine = events.join(ids, on="order_id", how="semi")
@@ -149,7 +142,7 @@ def _followed(events: pl.DataFrame) -> pl.DataFrame | None:
     )
 
 
-def _hidden_changes(legs: pl.DataFrame) -> list[pl.DataFrame]:
+def _hidden_changes(legs: pl.LazyFrame) -> list[pl.LazyFrame]:
     """Per event: the order's hidden lots before it leave their price, those after it appear at theirs."""
     keeps = pl.col("opens") & _KEEPS
     sets = (pl.col("opens") & ~_KEEPS.fill_null(False)) | _REFRESHES | _LEAVES

@@ -23,7 +23,7 @@ from lobsim.events import Side
 Ints: TypeAlias = npt.NDArray[Any]
 """Array of int64, or of Python integers where those are needed."""
 
-BLOCK = 128
+BLOCK = 256
 _SAFE = 2**62
 
 
