@@ -71,6 +71,7 @@ def test_released_holds_pay_before_anything_is_borrowed(bench):
     assert bench.margin.liability(bench.maker, USDT) == 0
     bench.ledger.hold(bench.maker, ALT, 11)
     bench.margin.settle_trade(bench.plain, bench.maker, ALT, 12, USDT, 5, seller_release=11)
+    assert bench.ledger.moved(ALT, Flow.BORROW) == 1
     assert bench.margin.positions(bench.maker) == {ALT: -1, USDT: 5}
     bench.check()
 
@@ -175,6 +176,15 @@ def test_a_debt_just_drawn_or_repaid_changes_by_that_amount(bench):
     assert bench.margin.liability(bench.maker, USDT) == 1
     bench.margin.repay(bench.maker, USDT, 1)
     assert bench.margin.liability(bench.maker, USDT) == bench.margin.total_liability(USDT) == 0
+
+
+def test_the_last_payment_forgives_the_fraction_of_a_quantum(bench):
+    bench.margin.borrow(bench.maker, USDT, 4)
+    bench.margin.accrue(YEAR_NS)  # 4.8 quanta
+    assert bench.margin.repay(bench.maker, USDT, 10) == 4
+    bench.margin.accrue(100 * YEAR_NS)
+    assert bench.margin.liability(bench.maker, USDT) == 0
+    bench.check()
 
 
 @given(

@@ -171,6 +171,22 @@ def test_attempts_that_change_nothing(market):
     market.check()
 
 
+def test_the_last_quantum_of_collateral_costs_what_it_is_worth(market):
+    loan_id = market.open(1, 1000)
+    result = market.loans.liquidate(loan_id, market.bot, 190, (100, 1))  # would seize 1.995 quanta
+    assert (result.repaid, result.seized, result.bad_debt) == (95, 1, 905)
+    market.check()
+
+
+def test_a_liquidator_may_spend_its_last_quantum(market):
+    loan_id = market.open(1_000_000, 1_000_000)
+    small = market.ledger.open_account("small")
+    market.ledger.transfer(market.bot, small, USDT, 100, Flow.TRANSFER)
+    assert market.loans.liquidate(loan_id, small, 101, PAR).outcome == LiquidationOutcome.UNFUNDED
+    assert market.loans.liquidate(loan_id, small, 100, PAR).outcome == LiquidationOutcome.LIQUIDATED
+    assert market.owns(small) == (105, 0)
+
+
 def test_a_race_is_won_once():
     market, loan_id, _ = at_ltv(0)
     first = market.loans.liquidate(loan_id, market.bot, 10**9, (84, 100))

@@ -50,8 +50,8 @@ ratios = st.tuples(st.integers(0, 2**70), st.integers(1, 2**70))
 @given(st.lists(ratios, max_size=20), ratios, ratios, st.integers(-2, 2))
 def test_ratios_too_close_for_the_keys_are_told_apart(given_ratios, low, high, nudge):
     order = WaitingOrder()
-    # neighbours of the bound that the floored key cannot tell from it
-    close = [(low[0] * 2**80 + nudge, low[1] * 2**80), (low[0] * 2**80 - nudge, low[1] * 2**80)]
+    # neighbours of the bounds that a floored key cannot tell from them
+    close = [(over * 2**80 + step, under * 2**80) for over, under in (low, high) for step in (nudge, -nudge)]
     waiting = [ratio for ratio in [*given_ratios, low, high, *close] if ratio[0] >= 0]
     for position_id, ratio in enumerate(waiting):
         order.add(position_id, *ratio)
