@@ -181,9 +181,7 @@ def slippage(
     run: RunArg,
     instrument: InstrumentOption = None,
     side: Annotated[str, typer.Option(metavar="sell|buy", help="Side of the order.")] = "sell",
-    notional: Annotated[
-        str, typer.Option(metavar="LIST", help="Order sizes in quote currency.")
-    ] = "10e3,100e3,1e6",
+    notional: Annotated[str, typer.Option(metavar="LIST", help="Order sizes in quote currency.")] = "10e3,100e3,1e6",
     at: AtOption = None,
     every: EveryOption = None,
     ref: RefOption = "mid",
@@ -229,7 +227,10 @@ def depth(
 @app.command()
 @_guarded
 def check(
-    scenario: ScenarioArg, settings: SetOption = None, variant: VariantOption = None, allow_path: AllowPathOption = False
+    scenario: ScenarioArg,
+    settings: SetOption = None,
+    variant: VariantOption = None,
+    allow_path: AllowPathOption = False,
 ) -> None:
     """Check a scenario file and all its variants without running them; every fault is named at once.
 

@@ -65,7 +65,7 @@ def replay_and_show(request: ReplayRequest) -> None:
             )
     except KeyboardInterrupt:
         raise _interrupted(out) from None
-    seconds = time.perf_counter() - started
+    seconds = max(time.perf_counter() - started, 1e-6)
     if request.as_json:
         print(json.dumps(as_object(run, out, seconds)))  # noqa: T201
     elif request.quiet:
@@ -122,13 +122,13 @@ def show_outcome(run: Run, out: Path, seconds: float) -> None:
 def _facts(run: Run, out: Path, seconds: float) -> list[tuple[str, str]]:
     ledger = run.summary.get("ledger", {})
     wrong = {asset: off for asset, off in ledger.items() if off}
-    books = f"to the last quantum: {', '.join(ledger)}" if not wrong else f"NOT CONSERVED: {wrong}"
+    books = f"conserved to the last quantum ({', '.join(ledger)})" if not wrong else f"NOT CONSERVED: {wrong}"
     messages = run.summary.get("messages", 0)
     facts = [
         ("ledger", books if ledger else "no money moved"),
         ("digest", run.digest or ""),
-        ("simulated", f"{span(run.end_ns)} in {seconds:.1f} s, {run.end_ns / NS_PER_S / max(seconds, 1e-9):,.0f} x real time"),
-        ("order messages", f"{messages:,}, {messages / max(seconds, 1e-9):,.0f} a second"),
+        ("simulated", f"{span(run.end_ns)} in {seconds:.1f} s, {run.end_ns / NS_PER_S / seconds:,.0f} x real time"),
+        ("order messages", f"{messages:,}, {messages / seconds:,.0f} a second"),
         ("folder", str(out)),
     ]
     for tape, reasons in run.summary.get("tape_records_skipped", {}).items():

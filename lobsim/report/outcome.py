@@ -92,7 +92,8 @@ def _timeline(run: Run, summaries: Summaries) -> Section:
     """First and last time of each link of the chain."""
     moments: list[tuple[int, str]] = []
     notes = run.milestones
-    for time_ns, name, size in notes.filter(pl.col("name").str.starts_with("shock ")).select("time_ns", "name", "amount").rows():
+    shocks = notes.filter(pl.col("name").str.starts_with("shock "))
+    for time_ns, name, size in shocks.select("time_ns", "name", "amount").rows():
         change = "" if size is None else f" {'fell' if size < 0 else 'rose'} by {percent(abs(int(size)) / 1e6)}"
         moments.append((time_ns, f"shock: the outside value of {name.removeprefix('shock ')}{change}"))
     for verb, phrase in (("maker_withdrew", "pulled its quotes"), ("maker_returned", "came back, smaller")):
@@ -108,9 +109,11 @@ def _timeline(run: Run, summaries: Summaries) -> Section:
         rows = credit.filter(pl.col("kind") == kind).select("time_ns").head(1).rows()
         if rows:
             moments.append((rows[0][0], phrase))
-    for one in list(summaries.values())[:3]:
-        if one.low_time_ns is not None and one.fall:
-            moments.append((one.low_time_ns, f"{one.instrument} at its low, {one.low}: {percent(one.fall)} down"))
+    moments += [
+        (one.low_time_ns, f"{one.instrument} at its low, {one.low}: {percent(one.fall)} down")
+        for one in list(summaries.values())[:3]
+        if one.low_time_ns is not None and one.fall
+    ]
     return Section(
         "What happened", ("", "", ""), [(_clock(run, t), span(t), text) for t, text in sorted(moments)], left=3
     )
@@ -171,7 +174,8 @@ def _liquidated(run: Run) -> Section:
             for asset, quantity in sales.group_by("asset").agg(pl.col("amount").sum()).sort("asset").rows()
         )
         value = float(sales["value"].sum() or 0)
-        rows.append((label, f"{count} of {kinds.count(population)}", sold or NOTHING, amount(value) if count else NOTHING))
+        of_all = f"{count} of {kinds.count(population)}"
+        rows.append((label, of_all, sold or NOTHING, amount(value) if count else NOTHING))
     worth = f"for, {run.numeraire}" if run.numeraire else "for"
     return Section("Who was liquidated", ("", "how many", "collateral sold", worth), rows)
 

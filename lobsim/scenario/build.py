@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from math import exp
 
 from lobsim.agents import Agent, AgentParams, Context, agent_kinds
 from lobsim.agents.base import NoteTaker
 from lobsim.agents.market_maker import MarketMakerParams
-from lobsim.credit import AssetTerms, CrossMargin, Flow, Ledger, LoanBook, LoanTerms, SalePolicy
+from lobsim.credit import AssetTerms, CrossMargin, Flow, Ledger, LoanBook, LoanTerms, MarginStatus, SalePolicy
+from lobsim.errors import LobsimError, ScenarioError
 from lobsim.records import AccountInfo, InstrumentInfo, RunHeader
 from lobsim.scenario.load import Scenario
 from lobsim.scenario.schema import Lender as LenderTable
@@ -66,11 +69,13 @@ class Simulation:
             self._build_exchange(name, venue)
         self._build_markets()
         for name, lender in file.lenders.items():
-            self._build_lender(name, lender)
+            with _blamed(scenario, f"lenders.{name}"):
+                self._build_lender(name, lender)
         for name, params in file.agents.items():
             if params.enabled:
-                for number in range(params.count):
-                    self._build_agent(name if params.count == 1 else f"{name}-{number + 1}", number, params, name)
+                with _blamed(scenario, f"agents.{name}"):
+                    for number in range(params.count):
+                        self._build_agent(name if params.count == 1 else f"{name}-{number + 1}", number, params, name)
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
@@ -82,19 +87,11 @@ class Simulation:
                 self.clock,
                 name,
                 float(reference.start),
-                self._reference_tick(name),
                 reference.volatility,
                 reference.interval,
                 self.streams.stream(f"reference/{name}"),
                 feed,
             )
-
-    def _reference_tick(self, name: str) -> float:
-        """Tick of the instrument whose mark follows this reference (only a mark needs the value in ticks)."""
-        for instrument in self.file.instruments.values():
-            if instrument.mark.reference == name:
-                return float(instrument.tick)
-        return 1.0
 
     def _build_exchange(self, name: str, venue: Venue) -> None:
         ledger = self.ledger
@@ -137,7 +134,7 @@ class Simulation:
                 Decimal(table.tick),
                 Decimal(table.lot),
                 self.ledger,
-                self._mark_model(table.mark),
+                self._mark_model(table.mark, table.tick),
             )
             exchange.add_market(market, feed.publish)
 
@@ -161,7 +158,9 @@ class Simulation:
         self._kinds[loans.custody] = "system"
         feed: Feed[tuple[int, ...]] = Feed()
         self.feeds.breached[name] = feed
-        lender = Lender(name, self.clock, self._proxy, ledger, loans, market, self._mark_model(table.oracle))
+        lender = Lender(
+            name, self.clock, self._proxy, ledger, loans, market, self._mark_model(table.oracle, market.tick)
+        )
         lender.publish = lambda breached: feed.publish(self.clock.now, breached)
         self.lenders[name] = lender
         self._open_loans(name, table, lender, self._start_price(table.instrument))
@@ -236,6 +235,14 @@ class Simulation:
             debt = int(-cash / float(ledger.quantum(market.quote)))
             exchange.margin.borrow(account, market.quote, debt)
             ledger.burn(account, market.quote, debt, Flow.WITHDRAW)  # it bought its holdings with it
+        ticks = market.book.tick_grid.floor(self._start_price(market.name))
+        view = exchange.margin.view(account, {market.base: (ticks * market.quote_per_tick_lot, market.base_per_lot)})
+        if view.status == MarginStatus.LIQUIDATION:
+            level = "below 0" if view.margin_level_ppm is None else f"{view.margin_level_ppm / PPM:.3f}"
+            raise ScenarioError(
+                f"leverage: {leverage} puts the account at a margin level of {level} when the run begins, "
+                "where the exchange would liquidate it at once"
+            )
         accounts: Feed[AccountView] = Feed()
         self.feeds.accounts[account] = accounts
         exchange.watch_account(account, lambda view: accounts.publish(view.time_ns, view))
@@ -267,14 +274,14 @@ class Simulation:
         reference = self.file.references.get(table.base)
         return float(reference.start) if reference is not None else 1.0
 
-    def _mark_model(self, mark: Mark) -> MarkPriceModel:
+    def _mark_model(self, mark: Mark, tick: Decimal) -> MarkPriceModel:
         if mark.model == "last":
             return LastPriceMark()
         if mark.model == "mid":
             return MidPriceMark()
         if mark.model == "reference":
             assert mark.reference is not None
-            return ReferenceMark(self.references[mark.reference])
+            return ReferenceMark(self.references[mark.reference].in_ticks(float(tick)))
         return AverageLastMark(mark.window)
 
     def _spec(self, market: Market) -> InstrumentSpec:
@@ -372,6 +379,15 @@ class Simulation:
         for lender in self.lenders.values():
             lender.check()
         return self.ledger.imbalance()
+
+
+@contextmanager
+def _blamed(scenario: Scenario, key: str) -> Iterator[None]:
+    """Say which table of which file an economy fails at."""
+    try:
+        yield
+    except LobsimError as error:
+        raise ScenarioError(f"{scenario.path}: {key}: {error}") from None
 
 
 class _Marker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tomli_w
 from pydantic import ValidationError
 
-from lobsim.errors import ScenarioError
+from lobsim.errors import GridError, ScenarioError
+from lobsim.scenario.faults import conversions, faults
+from lobsim.scenario.lines import line_of, lines_of
 from lobsim.scenario.schema import ScenarioFile, wording
-from lobsim.units import parse_time
+from lobsim.units import parse_decimal, parse_time
 
 if TYPE_CHECKING:
     from lobsim.measure import Run
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 20
 _MAX_FAULTS = 50
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d{1,6})\]")
+_STEP_TEXT = re.compile(r"[^.\[\]]+|\[\d{1,6}\]")
+_PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"""(?<![A-Za-z0-9_"'.-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_DEPTH}}}""")
 
 Document = dict[str, Any]
 
@@ -31,7 +38,12 @@ class Scenario(NamedTuple):
 
     file: ScenarioFile
     document: Document
-    folder: Path
+    path: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies: tapes are looked for below it."""
+        return self.path.parent
 
     @property
     def text(self) -> str:
@@ -80,68 +92,124 @@ def load_scenario(
     parts of its path where what is left names one place only. Raises `ScenarioError` listing all faults.
     """
     path = Path(path)
-    document = read_document(path)
-    _apply_variant(path, document, variant)
-    for key, value in _settings(settings):
-        apply_setting(document, key, value)
+    text = read_text(path)
+    document = parse(path, text)
+    changed = set(_apply_variant(path, document, variant))
+    changed.update(apply_setting(document, key, value) for key, value in _settings(settings))
+    lines = lines_of(text)
     try:
         file = ScenarioFile.model_validate(document)
     except ValidationError as error:
-        raise _report(path, [_fault(item) for item in error.errors(include_url=False, include_input=True)]) from None
+        found = [_fault(item) for item in error.errors(include_url=False, include_input=True)]
+        raise _report(path, found, lines, changed) from None
     except RecursionError:
         raise ScenarioError(f"{path}: values are nested too deeply") from None
-    faults = file.faults()
-    if faults:
-        raise _report(path, faults)
-    return Scenario(file, document, path.resolve().parent)
+    found = list(conversions(file, document)) or faults(file)
+    if found:
+        raise _report(path, found, lines, changed)
+    return Scenario(file, document, path.resolve())
 
 
-def read_document(path: Path) -> Document:
-    """The file as plain TOML, decimals exact; raises `ScenarioError` for what is no TOML text of sane size."""
+def read_text(path: Path) -> str:
+    """The file's text; raises `ScenarioError` for what is no UTF-8 file of sane size."""
     try:
         size = path.stat().st_size
         if not path.is_file():
             raise ScenarioError(f"{path}: is not a file")
         if size > MAX_BYTES:
             raise ScenarioError(f"{path}: {size} bytes; a scenario file has at most {MAX_BYTES}")
-        text = path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ScenarioError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise ScenarioError(f"{path}: byte {error.start} is not UTF-8 text") from None
-    try:
-        document = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a null character in the name
         raise ScenarioError(f"{path}: {error}") from None
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ScenarioError(f"{path}: line {line}: byte {error.start} is not UTF-8 text") from None
+
+
+def parse(path: Path, text: str) -> Document:
+    """Plain TOML, decimals exact; raises `ScenarioError` for what is none, or is nested beyond reason."""
+    crowded = _LONG_KEY.search(text)
+    if crowded:  # the time that tomllib takes grows with the cube of a key's parts
+        line = text.count("\n", 0, crowded.start()) + 1
+        raise ScenarioError(f"{path}: line {line}: a key of more than {MAX_DEPTH} parts")
+    try:
+        document = tomllib.loads(text, parse_float=_number)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path}: {_first_line(error)}") from None
     except RecursionError:
         raise ScenarioError(f"{path}: values are nested too deeply") from None
     except (ValueError, ArithmeticError) as error:
-        raise ScenarioError(f"{path}: a number cannot be read: {error}") from None
+        raise ScenarioError(f"{path}: {_first_line(error)}{_line_of_number(text, error)}") from None
     if _depth(document) > MAX_DEPTH:
         raise ScenarioError(f"{path}: values are nested more than {MAX_DEPTH} deep")
     return document
 
 
-def apply_setting(document: Document, key: str, value: object) -> None:
-    """Set a dotted key. Leading parts may be left out where exactly one table of the file fits the rest."""
-    parts = key.split(".")
-    homes = [table for table, path in _tables(document) if path and path[-1] == parts[0]] if len(parts) > 1 else []
-    if parts[0] in document:
+def _number(text: str) -> Decimal:
+    """A decimal of sane size: 1e999999999 would take a life to turn into an integer."""
+    try:
+        return parse_decimal(text.replace("_", ""), "number")
+    except GridError as error:
+        raise _BadNumberError(text, str(error)) from None
+
+
+class _BadNumberError(ValueError):
+    def __init__(self, text: str, message: str) -> None:
+        super().__init__(message)
+        self.text = text
+
+
+def _line_of_number(text: str, error: Exception) -> str:
+    if not isinstance(error, _BadNumberError):
+        return ""
+    return f" (at line {text.count(chr(10), 0, text.find(error.text)) + 1})"
+
+
+def apply_setting(document: Document, key: str, value: object) -> str:
+    """Set a dotted key, e.g. ``agents.makers.count`` or ``exogenous[0].change``; returns its whole path.
+
+    Leading parts may be left out where exactly one table of the file fits the rest. Raises `ScenarioError`.
+    """
+    parts = [int(number) if number else name for name, number in _STEP.findall(key)]
+    if not parts or len(parts) > MAX_DEPTH or "".join(_STEP_TEXT.findall(key)) != key.replace(".", ""):
+        raise ScenarioError(f"--set {key[:60]!r}: write a key such as market_makers.withdrawal or exogenous[0].change")
+    first = parts[0]
+    path: tuple[str, ...] = ()
+    homes = [(table, path) for table, path in _tables(document) if path[-1] == first] if len(parts) > 1 else []
+    if first in document:
         target, rest = document, parts
     elif len(homes) == 1:
-        target, rest = homes[0], parts[1:]
+        target, rest, path = homes[0][0], parts[1:], homes[0][1]
     elif not homes:
-        owners = [table for table, _ in _tables(document) if parts[0] in table]
+        owners = [(table, path) for table, path in _tables(document) if first in table]
         if len(parts) != 1 or len(owners) != 1:
-            raise ScenarioError(f"--set {key}: no single table of the scenario is called {parts[0]!r}")
-        target, rest = owners[0], parts
+            raise ScenarioError(f"--set {key}: no single table of the scenario is called {first!r}")
+        target, rest, path = owners[0][0], parts, owners[0][1]
     else:
-        raise ScenarioError(f"--set {key}: {len(homes)} tables are called {parts[0]!r}; write the whole path")
-    for part in rest[:-1]:
-        target = target.setdefault(part, {})
-        if not isinstance(target, dict):
-            raise ScenarioError(f"--set {key}: {part!r} is a value, not a table")
-    target[rest[-1]] = value
+        raise ScenarioError(f"--set {key}: {len(homes)} tables are called {first!r}; write the whole path")
+    _put(target, rest, value, key)
+    return _joined((*path, *rest))
+
+
+def _put(target: Any, rest: Sequence[str | int], value: object, key: str) -> None:
+    for place, part in enumerate(rest):
+        inner: object = {} if place + 1 < len(rest) else value
+        if isinstance(part, int):
+            if not isinstance(target, list) or part >= len(target):
+                raise ScenarioError(f"--set {key}: there is no entry [{part}]")
+        elif not isinstance(target, dict):
+            raise ScenarioError(f"--set {key}: {rest[place - 1]!r} is a value, not a table")
+        elif place + 1 < len(rest):
+            target.setdefault(part, inner)
+        if place + 1 == len(rest):
+            target[part] = inner
+        else:
+            target = target[part]
 
 
 def parse_setting(text: str) -> tuple[str, object]:
@@ -153,7 +221,7 @@ def parse_setting(text: str) -> tuple[str, object]:
     if len(value) > 10_000:
         raise ScenarioError(f"--set {key}: the value has {len(value)} characters")
     try:
-        return key, tomllib.loads(f"value = {value}", parse_float=Decimal)["value"]
+        return key, tomllib.loads(f"value = {value}", parse_float=_number)["value"]
     except (tomllib.TOMLDecodeError, RecursionError, ValueError, ArithmeticError):
         return key, value.strip()
 
@@ -165,16 +233,15 @@ def _settings(settings: Mapping[str, object] | Sequence[str]) -> Iterator[tuple[
         yield from (parse_setting(text) for text in settings)
 
 
-def _apply_variant(path: Path, document: Document, variant: str | None) -> None:
+def _apply_variant(path: Path, document: Document, variant: str | None) -> list[str]:
     if variant is None:
-        return
+        return []
     variants = document.get("variants")
     changes = variants.get(variant) if isinstance(variants, dict) else None
     if not isinstance(changes, dict):
         known = ", ".join(sorted(variants)) if isinstance(variants, dict) and variants else "none"
         raise ScenarioError(f"{path}: there is no variant {variant!r} (known: {known})")
-    for key, value in _leaves(deepcopy(changes)):
-        apply_setting(document, key, value)
+    return [apply_setting(document, key, value) for key, value in _leaves(deepcopy(changes))]
 
 
 def _leaves(table: Document, prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -208,37 +275,59 @@ def _depth(document: object) -> int:
 
 
 def _fault(item: Any) -> str:
-    parts: list[str] = []
-    loc = [part for place, part in enumerate(item["loc"]) if not _is_tag(item["loc"], place)]
-    for part in loc:
-        if isinstance(part, int):
-            parts.append(f"[{part}]")
-        elif part != "[key]":
-            parts.append(f".{part}" if parts else str(part))
-    where = "".join(parts)
+    where = _joined(
+        [part for place, part in enumerate(item["loc"]) if part != "[key]" and not _is_tag(item["loc"], place)]
+    )
     message = wording(item["msg"])
     if item["type"] == "extra_forbidden":
         return f"{where}: unknown key"
     if item["type"] == "missing":
         return f"{where}: is missing"
+    if item["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        known = item["ctx"].get("expected_tags", "")
+        said = f"{item['ctx']['tag']!r:.60} is none of {known}" if "tag" in item["ctx"] else "is missing"
+        return f"{where}.kind: {said}"
+    if isinstance(item["input"], dict):
+        return f"{where}: {message}"
     shown = repr(item["input"])
-    if len(shown) > 60:
-        shown = shown[:57] + "..."
-    return f"{where}: {shown}: {message}"
+    if isinstance(item["input"], Decimal):
+        shown = str(item["input"])
+    return f"{where}: {shown if len(shown) <= 60 else shown[:57] + '...'}: {message}"
 
 
 def _is_tag(loc: tuple[int | str, ...], place: int) -> bool:
     """pydantic puts the `kind` that chose a model into the path: agents.NAME.KIND.key, exogenous[0].KIND.key."""
-    return place == 2 and loc[0] in ("agents", "exogenous") and len(loc) > 2
+    return place == 2 and loc[0] in ("agents", "exogenous")
 
 
-def _report(path: Path, faults: list[str]) -> ScenarioError:
-    count = len(faults)
-    lines = [f"{path}: {count} fault{'s' if count != 1 else ''}"]
-    lines += [f"  {fault}" for fault in faults[:_MAX_FAULTS]]
+def _joined(parts: Sequence[str | int]) -> str:
+    """A path as messages write it: ``exogenous[0].at``."""
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part[:60]}" if text else part[:60]
+    return text
+
+
+def _report(path: Path, found: list[str], lines: Mapping[str, int], changed: set[str]) -> ScenarioError:
+    count = len(found)
+    said = [f"{path}: {count} fault{'s' if count != 1 else ''}"]
+    for fault in found[:_MAX_FAULTS]:
+        where = fault.partition(": ")[0]
+        line = line_of(where, lines)
+        if any(where == key or where.startswith((f"{key}.", f"{key}[")) for key in changed):
+            said.append(f"  {fault} (changed by a variant or --set)")
+        else:
+            said.append(f"  line {line}: {fault}" if line else f"  {fault}")
     if count > _MAX_FAULTS:
-        lines.append(f"  ... and {count - _MAX_FAULTS} more")
-    return ScenarioError("\n".join(lines))
+        said.append(f"  ... and {count - _MAX_FAULTS} more")
+    return ScenarioError("\n".join(said))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:300]
 
 
 def _plain(value: Any) -> Any:

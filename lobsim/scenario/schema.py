@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from decimal import Decimal
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from lobsim.agents import AgentParams, agent_kinds
 from lobsim.agents.base import Duration, Model, Name, NonNegative, Positive, PositiveDuration, Share
 from lobsim.errors import GridError
-from lobsim.units import NS_PER_MINUTE, NS_PER_MS, NS_PER_S, parse_decimal
+from lobsim.units import NS_PER_MS, NS_PER_S, parse_decimal
 
 
 def _decimal(value: object) -> Decimal:
@@ -26,8 +27,24 @@ def _decimal(value: object) -> Decimal:
 
 
 Exact = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=str | float), PlainSerializer(str)]
+PositiveShare = Annotated[Share, Field(ge=1e-6)]
 PositiveExact = Annotated[Exact, Field(gt=0, le=10**15)]
-StartTime = Annotated[str, Field(pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ$")]
+
+
+def _start_time(value: str) -> str:
+    try:
+        year = datetime.fromisoformat(value).year
+    except ValueError as fault:
+        raise ValueError(f"no such moment: {fault}") from None
+    if not _FIRST_YEAR <= year <= _LAST_YEAR:
+        raise ValueError(f"the year must lie between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return value
+
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
+StartTime = Annotated[
+    str, Field(pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ$"), AfterValidator(_start_time)
+]
 
 
 class Header(Model):
@@ -79,7 +96,7 @@ class AccountLiquidation(Model):
     """What the exchange does with a margin account at its liquidation level."""
 
     enabled: bool = True
-    fraction: Annotated[Share, Field(gt=0)] = Field(0.1, description="share of the starting position sold per slice")
+    fraction: PositiveShare = Field(0.1, description="share of the starting position sold per slice")
     pause: Duration = Field(5 * NS_PER_S, description="time between slices")
     target_level: Annotated[Positive, Field(ge=1)] = Field(1.5, description="margin level at which selling stops")
 
@@ -127,10 +144,10 @@ class Lender(Model):
     """[lenders.NAME]: loans of an instrument's quote asset on its base asset."""
 
     instrument: Name
-    max_ltv: Annotated[Share, Field(gt=0)] = 0.78
-    margin_call_ltv: Annotated[Share, Field(gt=0)] = 0.85
-    liquidation_ltv: Annotated[Share, Field(gt=0)] = 0.91
-    close_factor: Annotated[Share, Field(gt=0)] = 0.5
+    max_ltv: PositiveShare = 0.78
+    margin_call_ltv: PositiveShare = 0.85
+    liquidation_ltv: PositiveShare = 0.91
+    close_factor: PositiveShare = 0.5
     bonus: Annotated[Share, Field(lt=1)] = 0.02
     interest_rate: Annotated[NonNegative, Field(le=10)] = 0.0
     insurance: NonNegative = Field(0.0, description="quote units against bad debt")
@@ -211,87 +228,6 @@ class ScenarioFile(Model):
     exogenous: tuple[Exogenous, ...] = Field((), max_length=1000)
     tapes: tuple[TapeSource, ...] = Field((), max_length=100)
     variants: dict[Name, dict[str, Any]] = Field(default_factory=dict, max_length=100)
-
-    def faults(self) -> list[str]:
-        """References that lead nowhere and economies that make no sense, each with its key path."""
-        found: list[str] = []
-
-        def known(where: str, name: str | None, table: dict[str, Any], what: str) -> None:
-            if name is not None and name not in table:
-                choices = ", ".join(sorted(table)[:10]) or "none is defined"
-                found.append(f"{where}: {what} {name!r} is not defined (known: {choices})")
-
-        known("scenario.numeraire", self.scenario.numeraire, self.assets, "asset")
-        for name, venue in self.venues.items():
-            for asset in venue.insurance:
-                known(f"venues.{name}.insurance.{asset}", asset, self.assets, "asset")
-        for name, instrument in self.instruments.items():
-            where = f"instruments.{name}"
-            known(f"{where}.venue", instrument.venue, self.venues, "venue")
-            if instrument.venue is None and len(self.venues) > 1:
-                found.append(f"{where}.venue: must be given, there are {len(self.venues)} venues")
-            known(f"{where}.base", instrument.base, self.assets, "asset")
-            known(f"{where}.quote", instrument.quote, self.assets, "asset")
-            known(f"{where}.mark.reference", instrument.mark.reference, self.references, "reference")
-            if instrument.base == instrument.quote:
-                found.append(f"{where}: base and quote are the same asset {instrument.base!r}")
-            elif instrument.base in self.assets and instrument.quote in self.assets:
-                found.extend(self._grid_faults(where, instrument))
-        for name, lender in self.lenders.items():
-            known(f"lenders.{name}.instrument", lender.instrument, self.instruments, "instrument")
-            known(f"lenders.{name}.oracle.reference", lender.oracle.reference, self.references, "reference")
-        for name, agent in self.agents.items():
-            known(f"agents.{name}.venue", agent.venue, self.venues, "venue")
-            known(f"agents.{name}.instrument", agent.instrument, self.instruments, "instrument")
-            known(f"agents.{name}.reference", getattr(agent, "reference", None), self.references, "reference")
-            traded = self.instruments.get(agent.instrument)
-            home = None if traded is None else traded.venue
-            if agent.venue is not None and home is not None and agent.venue != home:
-                found.append(f"agents.{name}.venue: {agent.instrument!r} is traded on {home!r}, not {agent.venue!r}")
-        found.extend(self._market_faults())
-        end = self.scenario.duration
-        for number, event in enumerate(self.exogenous):
-            where = f"exogenous[{number}]"
-            if isinstance(event, Shock):
-                known(f"{where}.reference", event.reference, self.references, "reference")
-            else:
-                for agent_name in event.agents:
-                    known(f"{where}.agents", agent_name, self.agents, "agent")
-            if event.at > end:
-                found.append(f"{where}.at: is after the end of the run ({end / NS_PER_MINUTE:g}m)")
-        for number, tape in enumerate(self.tapes):
-            known(f"tapes[{number}].instrument", tape.instrument, self.instruments, "instrument")
-            if tape.book is not None and tape.kind != "lobster":
-                found.append(f"tapes[{number}].book: only a tape of kind 'lobster' takes it")
-        return found
-
-    def _grid_faults(self, where: str, instrument: Instrument) -> list[str]:
-        found = []
-        base, quote = self.assets[instrument.base].quantum, self.assets[instrument.quote].quantum
-        if instrument.lot % base:
-            found.append(f"{where}.lot: {instrument.lot} is not a whole number of {instrument.base} quanta ({base})")
-        if (instrument.tick * instrument.lot) % quote:
-            found.append(
-                f"{where}.tick: tick x lot = {instrument.tick * instrument.lot} is not a whole number of "
-                f"{instrument.quote} quanta ({quote})"
-            )
-        return found
-
-    def _market_faults(self) -> list[str]:
-        """Margin accounts are valued in the numeraire along each instrument's own mark."""
-        found = []
-        for name, agent in self.agents.items():
-            instrument = self.instruments.get(agent.instrument)
-            if agent.kind == "market-maker" and instrument and instrument.quote != self.scenario.numeraire:
-                found.append(
-                    f"agents.{name}.instrument: margin accounts need an instrument quoted in the numeraire "
-                    f"{self.scenario.numeraire!r}; {agent.instrument!r} is quoted in {instrument.quote!r}"
-                )
-            if agent.kind == "liquidation-bot" and not any(
-                lender.instrument == agent.instrument for lender in self.lenders.values()
-            ):
-                found.append(f"agents.{name}.instrument: no lender lends on {agent.instrument!r}, so there is no work")
-        return found
 
 
 _TYPE_WORDS = re.compile(r"Input should be ")

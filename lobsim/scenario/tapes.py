@@ -18,15 +18,20 @@ class TapePlayer:
     """Plays one tape into one instrument's book as orders of nobody (owner 0)."""
 
     def __init__(self, simulation: Simulation, source: TapeSource, folder: Path, *, allow_path: bool) -> None:
+        """Raises `ScenarioError` for a path or a start that does not fit, `TapeError` for a tape that is none."""
         self.name = source.path
         self._simulation = simulation
         self._exchange, self._market = simulation.market(source.instrument)
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"tick": f"{self._market.tick:f}", "lot": f"{self._market.lot:f}"}
         if source.book is not None:
             options["book"] = resolve(folder, source.book, allow_path=allow_path)
-        if source.kind != "lobster":
-            options |= {"tick": f"{self._market.tick:f}", "lot": f"{self._market.lot:f}"}
         self._tape = open_tape(source.kind, resolve(folder, source.path, allow_path=allow_path), **options)
+        begins, start = self._tape.start_utc, simulation.file.scenario.start_utc
+        if begins is not None and begins != start:
+            raise ScenarioError(
+                f"scenario.start_utc: is {start}, but the tape {source.path!r} begins at {begins}; "
+                f'write start_utc = "{begins}" (or --set scenario.start_utc={begins})'
+            )
 
     @property
     def skipped(self) -> dict[str, int]:

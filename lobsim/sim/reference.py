@@ -25,7 +25,6 @@ class ReferenceValue:
         clock: Clock,
         name: str,
         start: float,
-        tick: float,
         volatility: float,
         interval_ns: int,
         stream: Stream,
@@ -33,7 +32,6 @@ class ReferenceValue:
     ) -> None:
         self.name = name
         self.price = start
-        self._tick = tick
         self._clock = clock
         self._feed = feed
         self._normal = stream.normal
@@ -42,10 +40,9 @@ class ReferenceValue:
         if volatility > 0:
             every(clock, EventClass.EXOGENOUS, f"reference/{name}", interval_ns, self._step)
 
-    @property
-    def value(self) -> int:
-        """Present value in ticks, at least 1."""
-        return max(1, round(self.price / self._tick))
+    def in_ticks(self, tick: float) -> ReferenceInTicks:
+        """This value as a price on the grid of one market."""
+        return ReferenceInTicks(self, tick)
 
     def jump(self, change: float) -> None:
         """An exogenous relative change, e.g. -0.17."""
@@ -55,3 +52,18 @@ class ReferenceValue:
     def _step(self) -> None:
         self.price *= exp(self._sigma * self._normal() - self._sigma**2 / 2)
         self._feed.publish(self._clock.now, self.price)
+
+
+class ReferenceInTicks:
+    """A reference value as one market counts prices."""
+
+    __slots__ = ("_reference", "_tick")
+
+    def __init__(self, reference: ReferenceValue, tick: float) -> None:
+        self._reference = reference
+        self._tick = tick
+
+    @property
+    def value(self) -> int:
+        """Present value in ticks, at least 1."""
+        return max(1, round(self._reference.price / self._tick))

@@ -1,0 +1,252 @@
+"""Sizes that exact arithmetic, a book and a day's patience can bear: what lies outside is refused before anything runs.
+
+The limits are far outside of what markets do; they keep every number of a run inside the columns it is recorded in, and
+a slip of the pen from costing hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from math import sqrt
+
+from pydantic import BaseModel
+
+from lobsim.agents import AgentParams
+from lobsim.scenario.schema import Instrument, ScenarioFile, Shock
+from lobsim.units import NS_PER_DAY, NS_PER_MINUTE, NS_PER_S
+
+MAX_DURATION = 30 * NS_PER_DAY
+MAX_EVENTS = 10**9
+MAX_ACCOUNTS = 1_100_000
+MAX_BALANCES = 50_000_000
+MAX_QUANTA = 10**30
+MAX_LOTS = 2**40
+MAX_TICKS = 2**45
+MAX_DRIFT = 5.0
+"""Standard deviations of the logarithm that a reference may wander over a whole run."""
+
+MAX_JUMPS = 1e6
+"""Factor by which all shocks together may move a reference, up or down."""
+
+_LEAST = 1e-12
+_LEAST_QUANTUM = Decimal("1e-18")
+_YEAR_NS = 365 * NS_PER_DAY
+_LEVERAGE = (0.01, 100.0)
+_SHAPE = (0.01, 1e4)
+
+
+def limits(file: ScenarioFile) -> Iterator[str]:
+    """Faults of size, of a file whose names all lead somewhere."""
+    yield from _numbers("", file)
+    yield from _assets(file)
+    yield from _references(file)
+    yield from _accounts(file)
+    for name, lender in file.lenders.items():
+        yield from _loans(file, name)
+        for bound in lender.loans.ltv_shape:
+            if not _SHAPE[0] <= bound <= _SHAPE[1]:
+                yield f"lenders.{name}.loans.ltv_shape: {bound} must lie between {_SHAPE[0]} and {_SHAPE[1]:g}"
+    for name, agent in file.agents.items():
+        yield from _orders(file, f"agents.{name}", agent)
+    yield from _pace(file)
+
+
+def _numbers(path: str, value: object) -> Iterator[str]:
+    """Numbers so close to 0 that their inverse is none, and empty lists where values are wanted."""
+    if isinstance(value, BaseModel):
+        for key in type(value).model_fields:
+            yield from _numbers(f"{path}.{key}" if path else key, getattr(value, key))
+    elif isinstance(value, dict) and path != "variants":
+        for key, item in value.items():
+            yield from _numbers(f"{path}.{key}", item)
+    elif isinstance(value, tuple):
+        if not value and path not in ("exogenous", "tapes"):
+            yield f"{path}: must not be empty"
+        for number, item in enumerate(value):
+            yield from _numbers(f"{path}[{number}]", item)
+    elif isinstance(value, float) and 0 < abs(value) < _LEAST:
+        yield f"{path}: {value} is neither 0 nor at least {_LEAST}"
+
+
+def _assets(file: ScenarioFile) -> Iterator[str]:
+    for name, asset in file.assets.items():
+        if not _LEAST_QUANTUM <= asset.quantum <= 1 or asset.quantum.normalize().as_tuple().digits != (1,):
+            yield f"assets.{name}.quantum: {asset.quantum} must be a power of ten from 1e-18 to 1"
+    for name, venue in file.venues.items():
+        for asset_name, amount in venue.insurance.items():
+            yield from _amount(file, f"venues.{name}.insurance.{asset_name}", asset_name, amount)
+
+
+def _amount(file: ScenarioFile, path: str, asset: str, amount: float) -> Iterator[str]:
+    if amount / float(file.assets[asset].quantum) > MAX_QUANTA:
+        yield f"{path}: {amount:g} {asset} are more than {MAX_QUANTA:g} quanta"
+
+
+def _references(file: ScenarioFile) -> Iterator[str]:
+    """Prices on the grid at the start, and a path that stays a price."""
+    years = file.scenario.duration / _YEAR_NS
+    if file.scenario.duration > MAX_DURATION:
+        yield f"scenario.duration: a run lasts at most {MAX_DURATION // NS_PER_DAY}d"
+    for name, reference in file.references.items():
+        drift = reference.volatility * sqrt(years)
+        if drift > MAX_DRIFT:
+            yield (
+                f"references.{name}.volatility: over the run it makes e^+-{drift:.3g} of the price; "
+                f"at most e^+-{MAX_DRIFT:g}"
+            )
+        factor = 1.0
+        for event in file.exogenous:
+            if isinstance(event, Shock) and event.reference == name:
+                factor *= 1 + event.change
+        if not 1 / MAX_JUMPS <= factor <= MAX_JUMPS:
+            yield f"exogenous: all shocks together move {name} by a factor of {factor:.3g}"
+    for where, instrument, name in _valued(file):
+        ticks = file.references[name].start / instrument.tick
+        if not 1 <= ticks <= MAX_TICKS:
+            yield (
+                f"references.{name}.start: {file.references[name].start} is {float(ticks):.3g} ticks of {where}; "
+                f"it must be 1 to {MAX_TICKS:.3g}"
+            )
+
+
+def _valued(file: ScenarioFile) -> Iterator[tuple[str, Instrument, str]]:
+    """Each (instrument, reference) of which one is a price on the other's grid, once."""
+    seen: set[tuple[str, str]] = set()
+    pairs = [(name, instrument.base) for name, instrument in file.instruments.items()]
+    pairs += [(name, instrument.mark.reference or "") for name, instrument in file.instruments.items()]
+    pairs += [(lender.instrument, lender.oracle.reference or "") for lender in file.lenders.values()]
+    pairs += [(agent.instrument, getattr(agent, "reference", "")) for agent in file.agents.values()]
+    for name, reference in pairs:
+        if reference in file.references and (name, reference) not in seen:
+            seen.add((name, reference))
+            yield name, file.instruments[name], reference
+
+
+def _accounts(file: ScenarioFile) -> Iterator[str]:
+    loans = sum(lender.loans.count for lender in file.lenders.values())
+    agents = sum(agent.count for agent in file.agents.values())
+    accounts = loans + agents + 4 * len(file.venues) + 3 * len(file.lenders)
+    if accounts > MAX_ACCOUNTS:
+        yield f"agents, lenders: {agents:,} agents and {loans:,} loans are more than {MAX_ACCOUNTS:,} accounts"
+    elif accounts * len(file.assets) > MAX_BALANCES:
+        yield (f"assets: {accounts:,} accounts in {len(file.assets)} assets are more than {MAX_BALANCES:,} balances")
+
+
+def _loans(file: ScenarioFile, name: str) -> Iterator[str]:
+    """A population whose loans are all of a size that exists."""
+    lender = file.lenders[name]
+    instrument = file.instruments[lender.instrument]
+    population = lender.loans
+    path = f"lenders.{name}.loans.collateral"
+    yield from _amount(file, path, instrument.base, population.collateral)
+    yield from _amount(file, f"lenders.{name}.insurance", instrument.quote, lender.insurance)
+    value = population.collateral * float(file.references[instrument.base].start)
+    yield from _amount(file, path, instrument.quote, value)
+    each = population.collateral / population.count
+    if each < float(instrument.lot):
+        yield f"{path}: {each:.3g} {instrument.base} a loan are less than one lot ({instrument.lot})"
+    debt = value / population.count * population.ltv_high
+    quantum = file.assets[instrument.quote].quantum
+    if debt < float(quantum):
+        yield f"{path}: {debt:.3g} {instrument.quote} of debt a loan are less than one quantum ({quantum})"
+
+
+def _orders(file: ScenarioFile, where: str, agent: AgentParams) -> Iterator[str]:
+    """Orders of at least one lot, and of no more lots than a book counts."""
+    instrument = file.instruments[agent.instrument]
+    lot = float(instrument.lot)
+    reference = file.references.get(getattr(agent, "reference", instrument.base))
+    price = float(instrument.tick if reference is None else reference.start)
+    for key in ("limit_qty", "market_qty", "order_qty"):
+        qty = getattr(agent, key, None)
+        if qty is not None:
+            yield from _lots(f"{where}.{key}", qty / lot, f"{qty:g} {instrument.base}", instrument)
+    orders = getattr(agent, "orders", 1)
+    for key in ("pool", "notional", "quote_notional", "capital"):
+        notional = getattr(agent, key, None)
+        if notional:
+            yield from _amount(file, f"{where}.{key}", instrument.quote, notional)
+            if reference is not None and key != "capital":
+                said = f"{notional / orders:g} {instrument.quote} an order"
+                yield from _lots(f"{where}.{key}", notional / orders / price / lot, said, instrument)
+    for number, qty in enumerate(getattr(agent, "holdings", ())):
+        path = f"{where}.holdings[{number}]"
+        yield from _amount(file, path, instrument.base, qty * agent.count)
+        yield from _amount(file, path, instrument.quote, qty * price * agent.count)
+        yield from _lots(path, qty / lot, f"{qty:g} {instrument.base}", instrument)
+    for number, leverage in enumerate(getattr(agent, "leverage", ())):
+        if not _LEVERAGE[0] <= leverage <= _LEVERAGE[1]:
+            yield f"{where}.leverage[{number}]: {leverage} must lie between {_LEVERAGE[0]} and {_LEVERAGE[1]:g}"
+    capacity = getattr(agent, "capacity", None)
+    if capacity is not None and agent.kind == "liquidation-bot":
+        quantum = file.assets[instrument.quote].quantum
+        if capacity * min(1.0, getattr(agent, "poll", NS_PER_S) / NS_PER_S) < float(quantum):
+            yield f"{where}.capacity: is less than one quantum of {instrument.quote} ({quantum}) a poll"
+
+
+def _lots(path: str, lots: float, said: str, instrument: Instrument) -> Iterator[str]:
+    if lots < 1:
+        yield f"{path}: {said} are less than one lot ({instrument.lot} {instrument.base})"
+    elif lots > MAX_LOTS:
+        yield f"{path}: {said} are {lots:.3g} lots ({instrument.lot} {instrument.base}); at most {MAX_LOTS:.3g}"
+
+
+# --- pace ---------------------------------------------------------------------------------------------------------
+
+
+def _pace(file: ScenarioFile) -> Iterator[str]:
+    """Refuse a run that would not end: more events than a day of computing handles."""
+    duration = file.scenario.duration
+    seconds = duration / NS_PER_S
+    makers = sum(agent.count for agent in file.agents.values() if hasattr(agent, "holdings"))
+    counts = {
+        "scenario.depth_interval": duration / file.scenario.depth_interval * 100 * len(file.instruments),
+        "scenario.account_interval": duration / file.scenario.account_interval * (1 + makers),
+    }
+    for name, venue in file.venues.items():
+        counts[f"venues.{name}.feed_interval"] = duration / venue.feed_interval * len(file.instruments)
+        counts[f"venues.{name}.mark_interval"] = duration / venue.mark_interval * (len(file.instruments) + makers)
+    for name, lender in file.lenders.items():
+        counts[f"lenders.{name}.update_interval"] = duration / lender.update_interval
+    for name, reference in file.references.items():
+        counts[f"references.{name}.interval"] = duration / reference.interval if reference.volatility else 0
+    for name, agent in file.agents.items():
+        if agent.enabled:
+            each = _messages_per_second(agent) * seconds + _messages_once(file, agent)
+            counts[f"agents.{name}"] = agent.count * each
+    for path, count in counts.items():
+        if count > MAX_EVENTS:
+            yield f"{path}: would make about {count:.2g} events in this run; at most {MAX_EVENTS:.0e}"
+    total = sum(counts.values())
+    if total > MAX_EVENTS >= max(counts.values()):
+        yield f"scenario.duration: about {total:.2g} events in this run; at most {MAX_EVENTS:.0e}"
+
+
+def _messages_per_second(agent: AgentParams) -> float:
+    """Events an agent makes in a second of calm, from the keys by which agents set their pace."""
+
+    def key(name: str) -> float:
+        return float(getattr(agent, name, 0) or 0)
+
+    pace = 4 * key("limit_rate") + key("market_rate") / (1 - key("clustering")) + 2 * key("rate")
+    pace += key("refill_per_minute") * key("orders") / (NS_PER_MINUTE / NS_PER_S)
+    for name, events in (("requote", 2 * key("levels") + 2), ("poll", 2), ("look", 1)):
+        interval = key(name)
+        if interval:
+            pace += events * NS_PER_S / interval
+    return pace
+
+
+def _messages_once(file: ScenarioFile, agent: AgentParams) -> float:
+    """Orders placed once, and those that shocks set off."""
+    jumps = sum(
+        abs(event.change)
+        for event in file.exogenous
+        if isinstance(event, Shock) and event.reference == getattr(agent, "reference", None)
+    )
+    once = float(getattr(agent, "orders", 0))
+    unit = getattr(agent, "jump_unit", None)
+    if unit is not None:
+        once += jumps / unit * getattr(agent, "qty", 0) / getattr(agent, "order_qty", 1)
+    return once
