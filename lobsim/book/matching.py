@@ -94,13 +94,13 @@ class OrderBook(BookMechanics):
 
         Raises `GridError` for decimal text off the grid and ValueError for a `time_ns` in the book's past.
         """
-        events: list[Event] = []
         now = self.time_ns
+        expired = None
         if time_ns is not None and time_ns != now:
             if now < time_ns < self._next_expiry:
                 self.time_ns = now = time_ns
             else:
-                self._advance(time_ns, events)
+                expired = self.advance(time_ns)
                 now = time_ns
         lots = qty if type(qty) is int else self._lots(qty)
         ticks = price if type(price) is int or price is None else self._ticks(price)
@@ -122,9 +122,12 @@ class OrderBook(BookMechanics):
             display = display_qty if type(display_qty) is int else self._lots(display_qty)
             trigger = None if trigger_price is None else self._ticks(trigger_price)
             terms = _new(Terms, (tif, bool(post_only), display, self_trade, expire_ns, trigger, self._seq))
+            events: list[Event] = expired or []
             self._submit_special(order_id, side, lots, ticks, owner, purpose, terms, now, events)
             return events
-        events.append(_new(OrderAccepted, (_ACCEPTED, now, order_id, owner, side, ticks, lots, purpose, 0, None)))
+        events = [_new(OrderAccepted, (_ACCEPTED, now, order_id, owner, side, ticks, lots, purpose, 0, None))]
+        if expired:
+            events = expired + events
         if side:
             key = -ticks
             book_side = self._asks
@@ -176,47 +179,40 @@ class OrderBook(BookMechanics):
 
     def cancel(self, order_id: int, time_ns: int | None = None) -> list[Event]:
         """Cancel one live order."""
-        events: list[Event] = []
         now = self.time_ns
+        expired = None
         if time_ns is not None and time_ns != now:
             if now < time_ns < self._next_expiry:
                 self.time_ns = now = time_ns
             else:
-                self._advance(time_ns, events)
+                expired = self.advance(time_ns)
                 now = time_ns
-        order = self._orders.pop(order_id, None)
-        if order is None:
-            events.append(
-                CancelRejected(
-                    EventKind.CANCEL_REJECTED, now, order_id, 0, None, None, 0, Reason.UNKNOWN_ORDER, 0, None
-                )
-            )
-            return events
-        level = order.level
-        if level is None:
-            self._orders[order_id] = order  # _remove takes it off the file itself
-            self._remove(order, _REQUESTED, now, events)
-            return events
+        order = self._orders.get(order_id)
+        level = None if order is None else order.level
+        if order is None or level is None:
+            return self._cancel_special(order_id, order, now, expired or [])
         # _remove in one piece: every other message is a cancel
+        del self._orders[order_id]
         owner = order.owner
         if owner:
             del self._owned[owner][order_id]
-        leaves = order.leaves
+        qty = order.leaves
         hidden = order.hidden
         order.leaves = 0
-        level.qty -= leaves
-        level.hidden -= hidden
-        level.count -= 1
+        level.qty -= qty
+        if hidden:
+            level.hidden -= hidden
+            qty += hidden
+        count = level.count = level.count - 1
         side = order.side
-        if not level.count:
+        if not count:
             (self._asks if side else self._bids).vacate(level)
-        elif len(level.queue) > 2 * level.count + 32:
+        elif len(level.queue) > 2 * count + 32:
             level.compact()
-        qty = leaves + hidden
-        events.append(
-            _new(OrderCanceled, (_CANCELED, now, order_id, owner, side, level.price, qty, _REQUESTED, hidden, None))
+        canceled: Event = _new(
+            OrderCanceled, (_CANCELED, now, order_id, owner, side, order.price, qty, _REQUESTED, hidden, None)
         )
-        return events
+        return [*expired, canceled] if expired else [canceled]
 
     def replace(self, order_id: int, qty: Number, price: Number, time_ns: int | None = None) -> list[Event]:
         """Set a resting order's open quantity and price; it may trade. Raises as `submit` does."""
@@ -288,6 +284,15 @@ class OrderBook(BookMechanics):
         return self._expiries[0][0] if self._expiries else None
 
     # --- special orders ---------------------------------------------------------------------------------------------
+
+    def _cancel_special(self, order_id: int, order: Order | None, now: int, events: list[Event]) -> list[Event]:
+        """Nothing to cancel, or a stop still asleep."""
+        if order is None:
+            kind = EventKind.CANCEL_REJECTED
+            events.append(CancelRejected(kind, now, order_id, 0, None, None, 0, Reason.UNKNOWN_ORDER, 0, None))
+        else:
+            self._remove(order, _REQUESTED, now, events)
+        return events
 
     def _submit_special(
         self,

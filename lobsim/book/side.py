@@ -132,6 +132,8 @@ class BookSide:
             return
         levels = self.levels
         near = self.near
+        del levels[near.pop()]  # the best level's key is always the last one
+        self._gone.append(level)
         while True:
             while near:
                 key = near[-1]

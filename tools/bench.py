@@ -1,0 +1,120 @@
+"""How fast lobsim is, and how much memory a run takes. Medians of interleaved rounds; compare ratios, not seconds.
+
+    python tools/bench.py engine [WORKLOAD.npz ...]   messages/s through OrderBook, beside a plain SortedDict engine
+    python tools/bench.py run [SCENARIO]              order messages/s of a whole recorded run (default: calm)
+    python tools/bench.py memory                      peak memory of two runs, one four times as long as the other
+
+Without files, `engine` takes the published workloads of LOBSIM_DATA (default ../shared/data).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["engine", "run", "memory", "peak"])
+    parser.add_argument("paths", nargs="*")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--until", default="30m", help="simulated time of `run`")
+    arguments = parser.parse_args()
+    if arguments.what == "engine":
+        bench_engine([Path(path) for path in arguments.paths] or published_workloads(), arguments.rounds)
+    elif arguments.what == "run":
+        bench_run(arguments.paths[0] if arguments.paths else "calm", arguments.until, arguments.rounds)
+    elif arguments.what == "memory":
+        bench_memory()
+    else:
+        print(peak_of_run(arguments.until))
+
+
+def published_workloads() -> list[Path]:
+    folder = Path(os.environ.get("LOBSIM_DATA", ROOT.parent / "shared/data")) / "matching-oracle"
+    found = sorted(folder.glob("*.npz"))
+    if not found:
+        sys.exit(f"no workloads in {folder}: name a file, or set LOBSIM_DATA")
+    return found
+
+
+def bench_engine(paths: list[Path], rounds: int) -> None:
+    from lobsim.book import OrderBook
+    from lobsim.sim.tapes.oracle import drive, load_workload
+    from plain_engine import PlainBook
+
+    for path in paths:
+        workload = load_workload(path)
+        ours: list[float] = []
+        plain: list[float] = []
+        for _ in range(rounds):
+            ours.append(rate(lambda: drive(OrderBook(replace_keeps_priority=False), workload)))
+            plain.append(rate(lambda: PlainBook().drive(workload)))
+        ratio = statistics.median(a / b for a, b in zip(ours, plain, strict=True))
+        print(
+            f"{path.stem:22s} OrderBook {statistics.median(ours):>9,.0f} messages/s (best {max(ours):,.0f})   "
+            f"plain {statistics.median(plain):>9,.0f}   ratio {ratio:.2f}"
+        )
+
+
+def rate(work: Callable[[], int]) -> float:
+    """Messages per second of this process's own processor time, so that neighbours on the machine count less."""
+    gc.collect()
+    gc.disable()
+    start = time.process_time()
+    count = work()
+    seconds = time.process_time() - start
+    gc.enable()
+    return count / seconds
+
+
+def bench_run(scenario: str, until: str, rounds: int) -> None:
+    from lobsim.scenario import load_scenario
+    from lobsim.units import parse_duration
+
+    path = Path(scenario) if Path(scenario).exists() else ROOT / "scenarios" / f"{scenario}.toml"
+    until_ns = parse_duration(until)
+    rates = []
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            loaded = load_scenario(path)
+            wall, processor = time.perf_counter(), time.process_time()
+            run = loaded.replay(out=Path(folder) / "run", until_ns=until_ns)
+            wall, processor = time.perf_counter() - wall, time.process_time() - processor
+            messages = run.manifest["summary"]["messages"]
+        rates.append(messages / wall)
+        print(f"round {number + 1}: {messages:,} order messages in {wall:.2f} s ({processor:.2f} s of processor)")
+    print(f"{path.stem}: median {statistics.median(rates):,.0f} order messages/s, recorded to disk, building included")
+
+
+def bench_memory() -> None:
+    for until in ("15m", "60m"):
+        command = [sys.executable, __file__, "peak", "--until", until]
+        peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        print(f"calm for {until}: {peak}")
+
+
+def peak_of_run(until: str) -> str:
+    from lobsim.scenario import load_scenario
+    from lobsim.units import parse_duration
+
+    with tempfile.TemporaryDirectory() as folder:
+        scenario = load_scenario(ROOT / "scenarios/calm.toml")
+        run = scenario.replay(out=Path(folder) / "run", until_ns=parse_duration(until))
+        messages = run.manifest["summary"]["messages"]
+    return f"{messages:,} order messages, peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB"
+
+
+if __name__ == "__main__":
+    main()
