@@ -130,7 +130,7 @@ def test_the_budget_keeps_to_the_starting_marks(desk):
     desk.have(SOL, 30)  # came in later: counts at the present mark
     step = next_step(TIME_SLICED, case, desk.margin, fallen | {SOL: (4, 1)}, [SOL, ALT])
     assert step.slices == (Slice(SOL, Side.SELL, 25),)
-    step = next_step(ALL_AT_ONCE, case, desk.margin, fallen | {SOL: (400, 1)}, [SOL, ALT])
+    step = next_step(ALL_AT_ONCE, case, desk.margin, fallen | {SOL: (100, 1)}, [SOL, ALT])
     assert step.slices == (Slice(SOL, Side.SELL, 30), Slice(ALT, Side.SELL, 1000))
 
 
