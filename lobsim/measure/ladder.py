@@ -24,7 +24,7 @@ Ints: TypeAlias = npt.NDArray[Any]
 """Array of int64, or of Python integers where those are needed."""
 
 BLOCK = 256
-_SAFE = 2**62
+_SAFE = 2**60
 
 
 class Curves:
@@ -120,7 +120,8 @@ def _prefix(values: Ints) -> Ints:
 
 
 def _dtype(prices: Ints, lots: Ints) -> type:
+    """int64 where no sum of price * lots over a book, or over a change of it, can leave 64 bits."""
     if len(lots) == 0:
         return np.int64
-    largest = int(np.abs(prices).max()) * (float(np.abs(lots.astype(np.float64)).sum()) + 1)
-    return np.int64 if largest < _SAFE else object
+    resting = np.abs(np.cumsum(lots.astype(np.float64))).max()
+    return np.int64 if float(np.abs(prices).max()) * (float(resting) + 1) < _SAFE else object

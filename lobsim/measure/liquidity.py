@@ -228,14 +228,8 @@ def _sampled(
     lots = pl.col("lots") if hidden else pl.col("lots") - pl.col("hidden_lots")
     for one, changes in changes_by_instrument(run, instruments, int(times[0]), int(times[-1])):
         bins = np.searchsorted(times, changes["time_ns"].to_numpy(), side="left")
-        summed = (
-            changes.select("side", "price_ticks", bin=pl.Series(bins), lots=lots)
-            .group_by("side", "bin", "price_ticks")
-            .agg(pl.col("lots").sum())
-            .filter(pl.col("lots") != 0)
-            .sort("bin")
-        )
-        parts = [summed.filter(pl.col("side") == int(side)) for side in _SIDES]
+        binned = changes.select("side", "price_ticks", bin=pl.Series(bins), lots=lots).sort("bin")
+        parts = [binned.filter((pl.col("side") == int(side)) & (pl.col("lots") != 0)) for side in _SIDES]
         bids, asks = (
             curves(side, part["bin"].to_numpy(), part["price_ticks"].to_numpy(), part["lots"].to_numpy(), len(times))
             for side, part in zip(_SIDES, parts, strict=True)
