@@ -9,6 +9,7 @@ from __future__ import annotations
 from lobsim.measure.books import Book, Levels, book_at
 from lobsim.measure.liquidity import BANDS, NOTIONALS, Fill, depth, depth_at, slippage, slippage_of
 from lobsim.measure.run import Instrument, Run, read_run, verify_digest
+from lobsim.measure.summary import InstrumentSummary, fall_by_purpose, summary
 
 __all__ = [
     "BANDS",
@@ -16,13 +17,16 @@ __all__ = [
     "Book",
     "Fill",
     "Instrument",
+    "InstrumentSummary",
     "Levels",
     "Run",
     "book_at",
     "depth",
     "depth_at",
+    "fall_by_purpose",
     "read_run",
     "slippage",
     "slippage_of",
+    "summary",
     "verify_digest",
 ]
