@@ -19,7 +19,7 @@ NS_PER_HOUR = 60 * NS_PER_MINUTE
 NS_PER_DAY = 24 * NS_PER_HOUR
 
 _MAX_DIGITS = 40
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|ms|s|m|h|d)", re.ASCII)
 _UNIT_NS = {
     "ns": 1,
     "us": NS_PER_US,
@@ -29,7 +29,7 @@ _UNIT_NS = {
     "h": NS_PER_HOUR,
     "d": NS_PER_DAY,
 }
-_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d{1,9}))?)?Z")
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d{1,9}))?)?Z", re.ASCII)
 
 
 def parse_decimal(value: str | int | Decimal, what: str = "number") -> Decimal:
@@ -39,6 +39,8 @@ def parse_decimal(value: str | int | Decimal, what: str = "number") -> Decimal:
     if isinstance(value, str) and len(value) > 2 * _MAX_DIGITS:
         raise GridError(f"{what}: text of {len(value)} characters is no number of at most {_MAX_DIGITS} digits")
     try:
+        if isinstance(value, str) and not value.isascii():
+            raise ValueError
         number = Decimal(value)
     except (InvalidOperation, ValueError):
         raise GridError(f"{what}: {value!r} is not a decimal number, e.g. '0.01'") from None
@@ -100,14 +102,14 @@ def parse_duration(text: str, what: str = "duration") -> int:
 
 
 def parse_time(text: str, start_ns_of_day: int, what: str = "time") -> int:
-    """Nanoseconds since the run's start of "21:15:00Z" (next such moment, at most 24 h on) or "45m" (after the start)."""
+    """Nanoseconds since the run's start of "21:15:00Z" (the next such moment, within 24 h) or "45m" (after the start)."""
     match = _CLOCK.fullmatch(text.strip()) if isinstance(text, str) and len(text) <= 40 else None
     if match is None:
         try:
             return parse_duration(text, what)
         except InputError:
             raise InputError(
-                f"{what}: {str(text)[:40]!r} is neither a UTC clock time such as '21:15:00Z' nor a duration such as '45m'"
+                f"{what}: {str(text)[:40]!r} is neither a UTC clock time such as '21:15:00Z' nor a span such as '45m'"
             ) from None
     hours, minutes, seconds, fraction = match.groups()
     clock = (int(hours) * 60 + int(minutes)) * NS_PER_MINUTE + int(seconds or 0) * NS_PER_S

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import get_args
 
 from pydantic import BaseModel, BeforeValidator
@@ -141,9 +142,9 @@ def _markets(file: ScenarioFile) -> Iterator[str]:
 
 def _grid_faults(file: ScenarioFile, where: str, instrument: Instrument) -> Iterator[str]:
     base, quote = file.assets[instrument.base].quantum, file.assets[instrument.quote].quantum
-    if instrument.lot % base:
+    if Fraction(instrument.lot) % Fraction(base):
         yield f"{where}.lot: {instrument.lot} is not a whole number of {instrument.base} quanta ({base})"
-    if (instrument.tick * instrument.lot) % quote:
+    if Fraction(instrument.tick) * Fraction(instrument.lot) % Fraction(quote):
         yield (
             f"{where}.tick: tick x lot = {instrument.tick * instrument.lot} is not a whole number of "
             f"{instrument.quote} quanta ({quote})"

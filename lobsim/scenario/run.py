@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lobsim.errors import ScenarioError
+from lobsim.errors import InputError, ScenarioError
 from lobsim.measure import Run, read_run
 from lobsim.scenario.build import Simulation
 from lobsim.scenario.load import Scenario
@@ -67,10 +67,15 @@ def rehearse(
 ) -> tuple[Simulation, list[TapePlayer]]:
     """Put everything together without starting it: what still can be wrong with a scenario shows here.
 
-    Raises `ScenarioError` for an economy that cannot be built, `TapeError` for a tape that cannot be opened.
+    Raises `ScenarioError` for an economy that cannot be built and for a tape that cannot be opened.
     """
     simulation = Simulation(scenario, scenario.file.scenario.seed if seed is None else seed)
-    tapes = [TapePlayer(simulation, tape, scenario.folder, allow_path=allow_path) for tape in scenario.file.tapes]
+    tapes = []
+    for number, tape in enumerate(scenario.file.tapes):
+        try:
+            tapes.append(TapePlayer(simulation, tape, scenario.folder, allow_path=allow_path))
+        except InputError as error:
+            raise ScenarioError(f"{scenario.path}: tapes[{number}]: {error}") from None
     return simulation, tapes
 
 

@@ -24,12 +24,12 @@ class TapePlayer:
         self._exchange, self._market = simulation.market(source.instrument)
         options: dict[str, Any] = {"tick": f"{self._market.tick:f}", "lot": f"{self._market.lot:f}"}
         if source.book is not None:
-            options["book"] = resolve(folder, source.book, allow_path=allow_path)
-        self._tape = open_tape(source.kind, resolve(folder, source.path, allow_path=allow_path), **options)
+            options["book"] = resolve(folder, "book", source.book, allow_path=allow_path)
+        self._tape = open_tape(source.kind, resolve(folder, "path", source.path, allow_path=allow_path), **options)
         begins, start = self._tape.start_utc, simulation.file.scenario.start_utc
         if begins is not None and begins != start:
             raise ScenarioError(
-                f"scenario.start_utc: is {start}, but the tape {source.path!r} begins at {begins}; "
+                f"path: the tape {source.path!r} begins at {begins}, but scenario.start_utc is {start}; "
                 f'write start_utc = "{begins}" (or --set scenario.start_utc={begins})'
             )
 
@@ -51,11 +51,14 @@ class TapePlayer:
                 self._exchange.handle(0, self._market.instrument_id, batch.commands)
 
 
-def resolve(folder: Path, path: str, *, allow_path: bool) -> Path:
+def resolve(folder: Path, key: str, path: str, *, allow_path: bool) -> Path:
     """A tape's path below the scenario's folder; anything else only with --allow-path. Raises `ScenarioError`."""
-    target = (folder / path).resolve()
+    try:
+        target = (folder / path).resolve()
+    except (OSError, ValueError) as error:  # a null character, a circle of links
+        raise ScenarioError(f"{key}: {path!r}: {error}") from None
     if not allow_path and not target.is_relative_to(folder):
         raise ScenarioError(
-            f"tapes: path {path!r} leads out of the scenario's folder {str(folder)!r}; say --allow-path to read it"
+            f"{key}: {path!r} leads out of the scenario's folder {str(folder)!r}; say --allow-path to read it"
         )
     return target
