@@ -39,7 +39,7 @@ MAX_ROWS = 25_000_000
 
 MAX_MANIFEST_BYTES = 1 << 25
 MAX_PARTS = 99_999
-_NAME = re.compile(r"[A-Za-z0-9._:/@-]{1,64}")
+_NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._:@-]{1,64}")
 _FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
 
 
