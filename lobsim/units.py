@@ -109,7 +109,8 @@ def parse_time(text: str, start_ns_of_day: int, what: str = "time") -> int:
             return parse_duration(text, what)
         except InputError:
             raise InputError(
-                f"{what}: {str(text)[:40]!r} is neither a UTC clock time such as '21:15:00Z' nor a span such as '45m'"
+                f"{what}: {str(text)[:40]!r} is neither a UTC clock time such as '21:15:00Z' "
+                "nor a duration such as '45m'"
             ) from None
     hours, minutes, seconds, fraction = match.groups()
     clock = (int(hours) * 60 + int(minutes)) * NS_PER_MINUTE + int(seconds or 0) * NS_PER_S

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MOST_INSTRUMENTS = 20
-_MOST_PURPOSES = 6
+_LEAST_PUSH = 0.01
 
 Summaries = Mapping[str, InstrumentSummary]
 
@@ -77,7 +77,7 @@ def _prices(run: Run, summaries: Summaries) -> Section:
             *(text or NOTHING for text in (one.reference, one.low)),
             _clock(run, one.low_time_ns),
             percent(one.fall),
-            one.low_vwap or NOTHING,
+            amount(one.low_vwap),
             one.close or NOTHING,
             f"{one.trades:,}",
         )
@@ -143,17 +143,21 @@ def _liquidity(one: InstrumentSummary) -> Section:
 
 
 def _pushers(one: InstrumentSummary) -> Section:
-    """Whose aggressive orders walked the price down: exact, the parts add up to the fall."""
-    total = sum(one.fall_by_purpose.values())
-    if not one.fall or total <= 0:
+    """Whose aggressive orders moved the price between reference and low, each purpose's ups and downs netted."""
+    down = sum(ticks for ticks in one.fall_by_purpose.values() if ticks > 0)
+    if not one.fall or not down:
         return Section("", (), [])
-    ranked = sorted(one.fall_by_purpose.items(), key=lambda item: -item[1])[:_MOST_PURPOSES]
+    ranked = sorted(one.fall_by_purpose.items(), key=lambda item: -item[1])
     rows = [
-        (words(purpose), amount(float(one.volume_by_purpose.get(purpose, 0))), percent(ticks / total))
+        (
+            words(purpose),
+            amount(one.volume_by_purpose.get(purpose, 0.0)),
+            f"{percent(abs(ticks) / down)} {'down' if ticks > 0 else 'up'}",
+        )
         for purpose, ticks in ranked
-        if ticks > 0
+        if abs(ticks) / down >= _LEAST_PUSH
     ]
-    return Section(f"Who pushed {one.instrument} down", ("orders", "quantity traded", "part of the fall"), rows)
+    return Section(f"Who moved {one.instrument} on its way to the low", ("orders", "traded in all", "net push"), rows)
 
 
 def _liquidated(run: Run) -> Section:

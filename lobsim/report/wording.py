@@ -6,6 +6,7 @@ from lobsim.units import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, NS_PER_S
 
 NOTHING = "-"
 _WHOLE_FROM = 1000
+_PERCENT_FROM = 0.01
 
 
 def amount(value: float | None) -> str:
@@ -26,10 +27,10 @@ def percent(fraction: float | None, digits: int = 1) -> str:
 
 
 def basis_points(fraction: float | None) -> str:
-    """0.0012 as "12.0 bp", from a tenth on in percent."""
+    """0.0012 as "12.0 bp", from a hundredth on in percent."""
     if fraction is None:
         return NOTHING
-    return f"{fraction * 10_000:.1f} bp" if fraction < 0.1 else percent(fraction)
+    return f"{fraction * 10_000:.1f} bp" if fraction < _PERCENT_FROM else percent(fraction)
 
 
 def span(ns: int) -> str:
