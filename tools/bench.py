@@ -19,7 +19,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+
+from plain_engine import PlainBook
+
+from lobsim.book import OrderBook
+from lobsim.scenario import load_scenario
+from lobsim.sim.tapes.oracle import drive, load_workload
+from lobsim.units import parse_duration
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,17 +58,13 @@ def published_workloads() -> list[Path]:
 
 
 def bench_engine(paths: list[Path], rounds: int) -> None:
-    from lobsim.book import OrderBook
-    from lobsim.sim.tapes.oracle import drive, load_workload
-    from plain_engine import PlainBook
-
     for path in paths:
         workload = load_workload(path)
         ours: list[float] = []
         plain: list[float] = []
         for _ in range(rounds):
-            ours.append(rate(lambda: drive(OrderBook(replace_keeps_priority=False), workload)))
-            plain.append(rate(lambda: PlainBook().drive(workload)))
+            ours.append(rate(partial(drive, OrderBook(replace_keeps_priority=False), workload)))
+            plain.append(rate(partial(PlainBook().drive, workload)))
         ratio = statistics.median(a / b for a, b in zip(ours, plain, strict=True))
         print(
             f"{path.stem:22s} OrderBook {statistics.median(ours):>9,.0f} messages/s (best {max(ours):,.0f})   "
@@ -80,9 +84,6 @@ def rate(work: Callable[[], int]) -> float:
 
 
 def bench_run(scenario: str, until: str, rounds: int) -> None:
-    from lobsim.scenario import load_scenario
-    from lobsim.units import parse_duration
-
     path = Path(scenario) if Path(scenario).exists() else ROOT / "scenarios" / f"{scenario}.toml"
     until_ns = parse_duration(until)
     rates = []
@@ -106,9 +107,6 @@ def bench_memory() -> None:
 
 
 def peak_of_run(until: str) -> str:
-    from lobsim.scenario import load_scenario
-    from lobsim.units import parse_duration
-
     with tempfile.TemporaryDirectory() as folder:
         scenario = load_scenario(ROOT / "scenarios/calm.toml")
         run = scenario.replay(out=Path(folder) / "run", until_ns=parse_duration(until))

@@ -20,6 +20,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from lobsim.measure import summary
+from lobsim.scenario import load_scenario
+
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIO = ROOT / "scenarios/liquidity-vacuum.toml"
 
@@ -38,9 +41,6 @@ Row = dict[str, Any]
 
 def one_run(job: tuple[str, int, list[str]]) -> Row:
     """Replay one seed of one cell and measure it from its records."""
-    from lobsim.measure import summary
-    from lobsim.scenario import load_scenario
-
     cell, seed, settings = job
     run = load_scenario(SCENARIO, settings=settings).replay(seed=seed)  # replay() proves books, ledger and loans
     facts = run.manifest["summary"]
@@ -121,7 +121,8 @@ def print_interaction(rows: dict[str, list[Row]]) -> None:
     excess = [a - b for a, b in zip(joint, alone, strict=True)]
     print(f"both together add to 'neither'     {spread(joint)}")
     print(f"the two alone add up to            {spread(alone)}")
-    print(f"interaction, paired by seed        {spread(excess)}; above 0 in {sum(e > 0 for e in excess)} of {len(excess)}")
+    positive = sum(value > 0 for value in excess)
+    print(f"interaction, paired by seed        {spread(excess)}; above 0 in {positive} of {len(excess)}")
 
 
 def print_curve(rows: dict[str, list[Row]]) -> None:

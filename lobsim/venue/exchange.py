@@ -226,7 +226,7 @@ class Exchange:
             return
         for account_id in margin.accounts:
             view = margin.view(account_id, marks)
-            in_liquidation = self.liquidator.is_active(account_id)
+            in_liquidation = self.liquidator.has_taken(account_id)
             if record:
                 self._recorder.account(
                     now,

@@ -33,13 +33,13 @@ class AccountLiquidator:
         self._spent: set[int] = set()
         self._number = 0
 
-    def is_active(self, account_id: int) -> bool:
-        """Whether the exchange is selling this account's assets now."""
-        return account_id in self._active
+    def has_taken(self, account_id: int) -> bool:
+        """Whether the exchange is selling this account's assets now, or has sold it out: then it is closed for good."""
+        return account_id in self._active or account_id in self._spent
 
     def start(self, account_id: int, marks: Mapping[int, Mark]) -> bool:
         """Take an account over; False when the policy says never or nothing is left to sell."""
-        if self._policy is None or account_id in self._spent:
+        if self._policy is None:
             return False
         exchange = self._exchange
         exchange.bar(account_id, Reason.MARGIN_TOO_LOW)
@@ -49,7 +49,7 @@ class AccountLiquidator:
         view = exchange.margin.view(account_id, marks)
         self._note("account_liquidation_started", account_id, "", 0, view.collateral_value)
         self._step(case)
-        return account_id in self._active
+        return self.has_taken(account_id)
 
     def _step(self, case: LiquidationCase) -> None:
         exchange = self._exchange

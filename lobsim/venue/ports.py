@@ -107,7 +107,10 @@ class MarketView(NamedTuple):
 
 
 class AccountView(NamedTuple):
-    """What an exchange tells a margin account about itself after a mark update."""
+    """What an exchange tells a margin account about itself after a mark update.
+
+    `in_liquidation`: the exchange has taken it over, for as long as it sells, or for good when it is sold out.
+    """
 
     time_ns: int
     margin_level_ppm: int | None
