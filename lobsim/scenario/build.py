@@ -23,6 +23,7 @@ from lobsim.sim.latency import ConstantLatency, DegradedLatency, LatencyModel, L
 from lobsim.sim.recorder import Recorder
 from lobsim.sim.reference import ReferenceValue
 from lobsim.sim.streams import Stream, Streams
+from lobsim.sim.tapes import FIRST_FOREIGN_ID
 from lobsim.venue.exchange import Exchange, FeeModel
 from lobsim.venue.lender import Lender
 from lobsim.venue.market import (
@@ -120,6 +121,7 @@ class Simulation:
             outside_account=self._account(f"{name}.outside", "system", overdraft=True),
             fees=FeeModel(ppm(venue.maker_fee_bps / 10_000), ppm(venue.taker_fee_bps / 10_000)),
             sale_policy=policy,
+            first_order_id=FIRST_FOREIGN_ID if self.file.tapes else 1,  # a tape's orders keep their recorded ids
         )
 
     def _build_markets(self) -> None:

@@ -58,6 +58,7 @@ class Exchange:
         outside_account: int,
         fees: FeeModel,
         sale_policy: SalePolicy | None,
+        first_order_id: int = 1,
     ) -> None:
         self.name = name
         self.ledger = ledger
@@ -76,7 +77,7 @@ class Exchange:
         self._spot: set[int] = set()
         self._held: dict[int, tuple[int, int, int]] = {}
         self._barred: dict[int, Reason] = {}
-        self._order_ids = 0
+        self._order_ids = first_order_id - 1
         self.liquidator = AccountLiquidator(self, scheduler, recorder, insurance_account, sale_policy)
 
     # --- set-up -----------------------------------------------------------------------------------------------------
