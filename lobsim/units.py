@@ -102,7 +102,7 @@ def parse_duration(text: str, what: str = "duration") -> int:
 
 
 def parse_time(text: str, start_ns_of_day: int, what: str = "time") -> int:
-    """Nanoseconds since the run's start of "21:15:00Z" (the next such moment, within 24 h) or "45m" (after the start)."""
+    """Nanoseconds since the run's start of "21:15:00Z" (the next such moment) or "45m" (after the start)."""
     match = _CLOCK.fullmatch(text.strip()) if isinstance(text, str) and len(text) <= 40 else None
     if match is None:
         try:
