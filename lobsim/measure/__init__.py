@@ -9,7 +9,7 @@ from __future__ import annotations
 from lobsim.measure.books import Book, Levels, book_at
 from lobsim.measure.liquidity import BANDS, NOTIONALS, Fill, depth, depth_at, slippage, slippage_of
 from lobsim.measure.run import Instrument, Run, read_run, verify_digest
-from lobsim.measure.summary import InstrumentSummary, fall_by_purpose, summary
+from lobsim.measure.summary import InstrumentSummary, fall_by_purpose, new_lows_by_purpose, summary
 
 __all__ = [
     "BANDS",
@@ -24,6 +24,7 @@ __all__ = [
     "depth",
     "depth_at",
     "fall_by_purpose",
+    "new_lows_by_purpose",
     "read_run",
     "slippage",
     "slippage_of",

@@ -1,10 +1,11 @@
 """What a run did to each instrument: the fall, when, how deep the book was, and whose orders moved the price.
 
-Definitions. The *reference* is the last trade before the shock, or the first trade where there is no shock or no trade
-before it. The *low* is the first trade at the lowest price from the shock on. ``fall = 1 - low / reference``; negative
-when no later trade was lower. Every trade between the two moves the last price by so many ticks; summed by the
-aggressor's purpose these moves are the fall, exactly, tick for tick. The lowest 1 s VWAP looks at whole seconds of the
-run and says what a price was at which more than a single lot changed hands.
+Definitions. The *reference* is the last trade before the shock, or the first trade where there is no shock or no
+trade before it. The *low* is the first trade at the lowest price from the shock on. ``fall = 1 - low / reference``;
+negative when no later trade was lower. Every trade between the two moves the last price by so many ticks; summed by
+the aggressor's purpose these moves are the fall, exactly, tick for tick. Bounces make such sums large on both sides,
+so the new lows alone are given by purpose too; those sum to the fall as well. The lowest 1 s VWAP looks at whole
+seconds of the run and says what a price was at which more than a single lot changed hands.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class InstrumentSummary:
     turnover_quote: float
     volume_by_purpose: dict[str, float]
     fall_by_purpose: dict[str, int]
+    new_lows_by_purpose: dict[str, int]
     bid_depth_before: float | None
     bid_depth_low: float | None
     bid_depth_after: float | None
@@ -85,7 +87,20 @@ def fall_by_purpose(trades: pl.DataFrame) -> dict[str, int]:
     trades: ``price_ticks`` and ``purpose`` in order. The values sum to first price - last price; a purpose that
     raised the price counts negative.
     """
-    moves = trades.select("purpose", ticks=pl.col("price_ticks").shift(1) - pl.col("price_ticks")).slice(1)
+    return _ticks_by_purpose(trades, pl.col("price_ticks"))
+
+
+def new_lows_by_purpose(trades: pl.DataFrame) -> dict[str, int]:
+    """Ticks by which each purpose's aggressors pushed the price below every trade before.
+
+    The values sum to first price - lowest price and none is negative: bounces that are sold off again, which
+    `fall_by_purpose` books as large gains and losses of the two, leave no trace here.
+    """
+    return _ticks_by_purpose(trades, pl.col("price_ticks").cum_min())
+
+
+def _ticks_by_purpose(trades: pl.DataFrame, level: pl.Expr) -> dict[str, int]:
+    moves = trades.select("purpose", ticks=level.shift(1) - level).slice(1)
     sums = moves.group_by("purpose").agg(pl.col("ticks").sum()).sort("purpose")
     return {Purpose(purpose).name: ticks for purpose, ticks in sums.iter_rows()}
 
@@ -132,6 +147,7 @@ def _summary_of(run: Run, one: Instrument, shock_ns: int | None) -> InstrumentSu
         turnover_quote=float(trades.select(_VALUE.sum()).item()) * float(one.unit_notional),
         volume_by_purpose={Purpose(purpose).name: lots * lot for purpose, lots in by_purpose.iter_rows()},
         fall_by_purpose=fall_by_purpose(path),
+        new_lows_by_purpose=new_lows_by_purpose(path),
         no_bid_share=_no_bid_share(run, one, shock_ns),
         **_liquidity_around(run, one, from_ns, shock_ns, low_ns),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lobsim.book import OrderBook
 from lobsim.events import Purpose, Side, SubmitOrder
-from lobsim.measure import summary
+from lobsim.measure import fall_by_purpose, new_lows_by_purpose, summary
 from lobsim.testing.strategies import Range, command_lists
 from tests.measure.recording import MemoryRecorder, drive
 
@@ -44,6 +45,7 @@ def test_fall_by_hand():
     assert (figures.fall, figures.fall_ticks) == (0.8, 80)
     # the shock's 12 lots: 9 at 100 (0 ticks), 3 at 90 (10); the loans' 10: 7 at 90, 3 at 60 (30); the account: 60, 20
     assert figures.fall_by_purpose == {"SHOCK": 10, "LOAN_LIQUIDATION": 30, "ACCOUNT_LIQUIDATION": 40}
+    assert figures.new_lows_by_purpose == figures.fall_by_purpose
     assert figures.volume_lots == 1 + 1 + 12 + 10 + 17 + 1
     assert figures.volume_by_purpose["SHOCK"] == pytest.approx(1.2)
     assert figures.low_vwap == pytest.approx((7 * 60 + 10 * 20) / 17 / 100)
@@ -62,6 +64,15 @@ def test_without_a_shock_the_first_trade_is_the_reference():
     assert (figures.reference, figures.low, figures.ns_to_low) == ("1.02", "0.20", 698 * S)
     assert sum(figures.fall_by_purpose.values()) == figures.fall_ticks == 82
     assert figures.no_bid_share == pytest.approx(7 / 720)
+
+
+def test_bounces_count_in_moves_but_not_in_new_lows():
+    trades = pl.DataFrame(
+        {"price_ticks": [100, 90, 98, 89, 80, 95], "purpose": [Purpose.NOISE, 7, 2, 7, 9, 2]},
+        schema={"price_ticks": pl.Int64, "purpose": pl.UInt8},
+    )
+    assert fall_by_purpose(trades) == {"NOISE": -8 - 15, "SHOCK": 10 + 9, "LOAN_LIQUIDATION": 9}
+    assert new_lows_by_purpose(trades) == {"NOISE": 0, "SHOCK": 11, "LOAN_LIQUIDATION": 9}
 
 
 def test_instrument_without_trades_has_no_figures():
@@ -107,5 +118,7 @@ def test_attribution_sums_to_the_fall_tick_for_tick(commands, shock_ns):
     assert figures.fall_ticks == reference - min(after)
     assert figures.fall == pytest.approx(1 - min(after) / reference)
     assert sum(figures.fall_by_purpose.values()) == figures.fall_ticks
+    assert sum(figures.new_lows_by_purpose.values()) == max(figures.fall_ticks, 0)
+    assert min(figures.new_lows_by_purpose.values(), default=0) >= 0
     assert sum(figures.volume_by_purpose.values()) == pytest.approx(figures.volume)
     assert figures.turnover_quote == pytest.approx(sum(price * qty for _, price, qty in trades) * 0.001)
