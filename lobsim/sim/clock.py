@@ -64,7 +64,12 @@ class Clock(simpy.Environment):
     def call_at(
         self, time_ns: int, event_class: EventClass, key: int, callback: Callable[[Any], None], value: Any = None
     ) -> None:
-        """Call ``callback(value)`` at `time_ns`, tied events of this class by `key` (see `session_key`)."""
+        """Call ``callback(value)`` at `time_ns`, tied events of this class by `key` (see `session_key`).
+
+        ValueError for a moment in the past: SimPy would turn its clock back.
+        """
+        if time_ns < self._now:
+            raise ValueError(f"cannot call at {time_ns} ns: it is {self._now} ns already")
         event = Event(self)
         event._ok = True
         event._value = value
@@ -73,7 +78,12 @@ class Clock(simpy.Environment):
         super().schedule(event, priority, time_ns - self.now)  # type: ignore[arg-type]
 
     def run_until(self, end_ns: int, every_ns: int = 0, on_progress: Callable[[int], None] | None = None) -> None:
-        """Run all events up to and including `end_ns`; calls `on_progress(now)` about every `every_ns`."""
+        """Run all events up to and including `end_ns`; calls `on_progress(now)` about every `every_ns`.
+
+        ValueError when `end_ns` is in the past.
+        """
+        if end_ns < self._now:
+            raise ValueError(f"cannot run until {end_ns} ns: it is {self._now} ns already")
         step = self.step
         queue = self._queue
         next_report = every_ns
@@ -94,6 +104,7 @@ class Alarm(Event):
     def __init__(self, clock: Clock, event_class: EventClass, name: str, callback: Callable[[], None]) -> None:
         super().__init__(clock)
         self.clock = clock
+        self.callbacks = None  # type: ignore[assignment]  # not armed
         self._ok = True
         self._value = None
         self._key = session_key(clock.seed, name)
@@ -102,10 +113,12 @@ class Alarm(Event):
         self._schedule = super(Clock, clock).schedule
 
     def arm(self, time_ns: int) -> None:
-        """Ring at `time_ns`, which must not be in the past. The alarm must not be armed already."""
+        """Ring at `time_ns`; ValueError for a moment in the past, or when the alarm is armed already."""
+        delay = time_ns - self.clock._now
+        if delay < 0 or self.callbacks is not None:
+            raise ValueError(f"cannot arm for {time_ns} ns at {self.clock.now} ns: it is past, or the alarm is armed")
         self.callbacks = self._calls  # SimPy takes the list off when it runs the event
-        delay = time_ns - self.clock.now
-        self._schedule(self, self._class | tie_key(self._key, time_ns), delay)  # type: ignore[arg-type]
+        self._schedule(self, self._class | tie_key(self._key, time_ns), delay)
 
 
 def every(clock: Clock, event_class: EventClass, name: str, interval_ns: int, callback: Callable[[], None]) -> Alarm:
