@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from lobsim.credit import CrossMargin, Flow, InsufficientFunds, Ledger, MarginStatus, Mark, SalePolicy
+from lobsim.credit import CrossMargin, Flow, Ledger, MarginStatus, Mark, SalePolicy
 from lobsim.events import (
     CancelAll,
     CancelOrder,
@@ -25,6 +25,7 @@ from lobsim.events import (
     SubmitOrder,
     TimeInForce,
 )
+from lobsim.venue.holds import SpotHolds
 from lobsim.venue.liquidator import AccountLiquidator
 from lobsim.venue.market import Market
 from lobsim.venue.ports import AccountView, MarketView, Recording, Scheduler, Session
@@ -75,7 +76,8 @@ class Exchange:
         self._sessions: dict[int, Session] = {}
         self._account_feeds: dict[int, Callable[[AccountView], None]] = {}
         self._spot: set[int] = set()
-        self._held: dict[int, tuple[int, int, int]] = {}
+        self._holds = SpotHolds(ledger, fees.taker_ppm)
+        self._held = self._holds.open
         self._barred: dict[int, Reason] = {}
         self._order_ids = first_order_id - 1
         self.liquidator = AccountLiquidator(self, scheduler, recorder, insurance_account, sale_policy)
@@ -136,7 +138,7 @@ class Exchange:
             if isinstance(command, SubmitOrder):
                 if barred is not None:
                     events: list[Event] = [_rejection(command, now, barred)]
-                elif checked and not self._hold(market, command):
+                elif checked and not self._holds.accept(market, command):
                     events = [_rejection(command, now, Reason.INSUFFICIENT_FUNDS)]
                 else:
                     events = book.submit(*command)
@@ -155,9 +157,9 @@ class Exchange:
                 else:
                     events = book.advance(*command)
                 recorded += events
-                if checked:
+                if self._held:
                     for event in events:
-                        self._release(event)
+                        self._holds.release(event)
         self.messages += count
         if recorded:
             self._recorder.events(instrument_id, recorded)
@@ -223,9 +225,10 @@ class Exchange:
         for market in self.markets:
             market.mark_price = market.mark_model.update(market.book, now)
         marks = self.marks()
-        if len(marks) < len(self.markets):
-            return
+        unmarked = {market.base for market in self.markets} - marks.keys()
         for account_id in margin.accounts:
+            if unmarked and not unmarked.isdisjoint(margin.positions(account_id)):
+                continue  # it cannot be valued yet
             view = margin.view(account_id, marks)
             in_liquidation = self.liquidator.has_taken(account_id)
             if record:
@@ -279,7 +282,7 @@ class Exchange:
             if event[0] == _TRADE:
                 self._settle(market, event)
             elif self._held:
-                self._release(event)
+                self._holds.release(event)
         sessions = self._sessions
         reports: dict[int, list[Event]] = {}
         for event in events:
@@ -308,8 +311,8 @@ class Exchange:
         )
         buyer_release = seller_release = 0
         if self._held:
-            buyer_release = self._take_held(buy_id, qty)
-            seller_release = self._take_held(sell_id, qty)
+            buyer_release = self._holds.take(buy_id, qty)
+            seller_release = self._holds.take(sell_id, qty)
         self.margin.settle_trade(
             buyer, seller, market.base, base, market.quote, notional, buyer_release, seller_release
         )
@@ -323,70 +326,22 @@ class Exchange:
         self.margin.cover(account_id, asset, fee)
         self.ledger.transfer(account_id, self._fee_account, asset, fee, Flow.FEE)
 
-    # --- funds of spot accounts -------------------------------------------------------------------------------------
-
-    def _hold(self, market: Market, order: SubmitOrder) -> bool:
-        """Hold what the order may cost; False when it is not there. Held per lot, so that a fill releases its share."""
-        if order.order_id in market.book or order.qty < 1:
-            return True  # the book rejects it
-        if order.side:
-            asset, per_lot = market.base, market.base_per_lot
-        elif order.price is not None:
-            asset, per_lot = market.quote, order.price * market.quote_per_tick_lot
-        else:
-            cost = market.book.walk(Side.BUY, order.qty).notional * market.quote_per_tick_lot
-            return cost + cost * self._fees.taker_ppm // PPM <= self.ledger.free(order.owner, market.quote)
-        try:
-            self.ledger.hold(order.owner, asset, per_lot * order.qty)
-        except InsufficientFunds:
-            return False
-        self._held[order.order_id] = (order.owner, asset, per_lot)
-        return True
-
-    def _take_held(self, order_id: int, qty: int) -> int:
-        held = self._held.get(order_id)
-        return 0 if held is None else held[2] * qty
-
-    def _release(self, event: Event) -> None:
-        """A cancelled, rejected or self-trade-reduced order gives back what was held for those lots."""
-        kind = event[0]
-        if kind in (EventKind.CANCELED, EventKind.REJECTED):
-            held = self._held.pop(event[2], None)
-            if held is not None:
-                self.ledger.release(held[0], held[1], held[2] * event[6])
-        elif kind == EventKind.DECREMENTED:
-            for order_id in (event[2], event[8]):
-                held = self._held.get(order_id)
-                if held is not None:
-                    self.ledger.release(held[0], held[1], held[2] * event[6])
-
     def _replace(self, market: Market, command: ReplaceOrder, barred: Reason | None, checked: bool) -> list[Event]:
-        """A replace of a spot account's order moves its hold first; refused when the new one is not covered."""
-        if not checked or command.order_id not in self._held:
-            return market.book.replace(*command)
+        """Who is barred may only make an order smaller; a spot account must cover what the new order may cost."""
+        refused = barred
+        if barred is not None:
+            order = market.book.order(command.order_id)
+            if order is None or (command.price == order.price and command.qty <= order.qty):
+                refused = None
+        if refused is None:
+            events = self._holds.replace(market, command) if checked else market.book.replace(*command)
+            if events is not None:
+                return events
+            refused = Reason.INSUFFICIENT_FUNDS
         order = market.book.order(command.order_id)
-        if order is None or order.trigger_price is not None or command.qty < 1:
-            return market.book.replace(*command)
-        owner, asset, per_lot = self._held[command.order_id]
-        new_per_lot = per_lot if order.side else command.price * market.quote_per_tick_lot
-        more = new_per_lot * command.qty - per_lot * order.qty
-        if barred is not None or more > self.ledger.free(owner, asset):
-            reason = barred or Reason.INSUFFICIENT_FUNDS
-            asked = SubmitOrder(command.order_id, order.side, command.qty, command.price, owner=owner)
-            return [_rejection(asked, self._scheduler.now, reason)._replace(kind=EventKind.REPLACE_REJECTED)]
-        self._move_hold(owner, asset, more)
-        self._held[command.order_id] = (owner, asset, new_per_lot)
-        events = market.book.replace(*command)
-        if events[0][0] == EventKind.REPLACE_REJECTED:
-            self._move_hold(owner, asset, -more)
-            self._held[command.order_id] = (owner, asset, per_lot)
-        return events
-
-    def _move_hold(self, account_id: int, asset: int, more: int) -> None:
-        if more > 0:
-            self.ledger.hold(account_id, asset, more)
-        else:
-            self.ledger.release(account_id, asset, -more)
+        assert order is not None  # the book itself rejects the replace of an order that is gone
+        asked = SubmitOrder(command.order_id, order.side, command.qty, command.price, owner=order.owner)
+        return [_rejection(asked, self._scheduler.now, refused)._replace(kind=EventKind.REPLACE_REJECTED)]
 
 
 def _rejection(order: SubmitOrder, now: int, reason: Reason) -> OrderRejected:
