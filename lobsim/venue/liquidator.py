@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 from lobsim.credit import LiquidationCase, Mark, SalePolicy, Slice, StepState, bankrupt, begin_liquidation, next_step
 from lobsim.events import Purpose, Reason, Side, TimeInForce
+from lobsim.units import NS_PER_S
 from lobsim.venue.ports import EventClass, Recording, Scheduler
 
 if TYPE_CHECKING:
     from lobsim.venue.exchange import Exchange
+
+
+_RETRY_NS = NS_PER_S  # without a pause: when nobody was there to trade with, not again in the same nanosecond
 
 
 class AccountLiquidator:
@@ -64,33 +68,37 @@ class AccountLiquidator:
             self._note("account_liquidation_ended", account_id, "", 0, 0)
             return
         sent = [self._send(account_id, slice_) for slice_ in step.slices] if step.state == StepState.SELL else []
-        if not any(sent):
+        if all(traded is None for traded in sent):
             del self._active[account_id]
             self._spent.add(account_id)
             self._settle_bankrupt(account_id)
             return
-        when = self._scheduler.now + (step.delay_ns or 0)
-        self._scheduler.call_at(when, EventClass.MARK, account_id, self._step, case)
+        pause_ns = step.delay_ns or (0 if any(sent) else _RETRY_NS)
+        self._scheduler.call_at(self._scheduler.now + pause_ns, EventClass.MARK, account_id, self._step, case)
 
-    def _send(self, account_id: int, slice_: Slice) -> bool:
-        """Send one slice at market; False when it is below one lot or the asset has no market."""
+    def _send(self, account_id: int, slice_: Slice) -> int | None:
+        """Send one slice at market; base quanta that traded. None when there is less than one lot, or no market."""
         exchange = self._exchange
         for market in exchange.markets:
             if market.base == slice_.asset:
-                lots = slice_.amount // market.base_per_lot
+                per_lot = market.base_per_lot
+                held = exchange.margin.net(account_id, market.base)
                 if slice_.side == Side.BUY:
-                    lots = -(-slice_.amount // market.base_per_lot)  # round up, or the debt would never be gone
+                    lots = -(-slice_.amount // per_lot)  # round up, or the debt would never be gone
+                else:
+                    lots = min(max(1, slice_.amount // per_lot), held // per_lot)  # a lot at least, while there is one
                 if lots < 1:
-                    return False
-                before = exchange.margin.net(account_id, market.quote)
+                    return None
+                cash = exchange.margin.net(account_id, market.quote)
                 exchange.submit(
                     market, account_id, slice_.side, lots, None, Purpose.ACCOUNT_LIQUIDATION, TimeInForce.IOC
                 )
-                proceeds = exchange.margin.net(account_id, market.quote) - before
+                traded = abs(exchange.margin.net(account_id, market.base) - held)
+                proceeds = exchange.margin.net(account_id, market.quote) - cash
                 asset = exchange.ledger.asset_name(slice_.asset)
-                self._note("account_liquidation_sale", account_id, asset, lots * market.base_per_lot, proceeds)
-                return True
-        return False
+                self._note("account_liquidation_sale", account_id, asset, traded, proceeds)
+                return traded
+        return None
 
     def _settle_bankrupt(self, account_id: int) -> None:
         """Nothing left to sell: leftovers and what is still owed go to the insurance fund, the rest is written off."""
