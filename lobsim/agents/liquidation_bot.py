@@ -38,7 +38,7 @@ class LiquidationBot(Agent):
     def __init__(self, params: LiquidationBotParams, context: Context) -> None:
         super().__init__(params, context)
         self._budget = 0.0
-        self._asked: dict[int, int] = {}
+        self._asked: tuple[dict[int, int], ...] = tuple({} for _ in context.lenders)  # each numbers its own loans
         self._unsold = 0
         self._selling: set[int] = set()
         self._quanta = int(1 / context.spec.quote_quantum)
@@ -52,18 +52,18 @@ class LiquidationBot(Agent):
         yield self.sleep(int(self.stream.uniform() * params.poll))
         while True:
             self._budget = min(params.capacity, self._budget + params.capacity * params.poll / NS_PER_S)
-            for lender in self.context.lenders:
+            for lender, asked in zip(self.context.lenders, self._asked, strict=True):
                 breached = lender.breached()
                 if not breached:
-                    self._asked.clear()
+                    asked.clear()
                     continue
                 now = self.clock.now
-                free = [loan for loan in breached if self._asked.get(loan, -1) < now]
+                free = [loan for loan in breached if asked.get(loan, -1) < now]
                 while free and self._budget > 0:
                     loan = free.pop(self.stream.below(len(free)))
                     amount = int(self._budget * self._quanta)
                     lender.liquidate(loan, amount)
-                    self._asked[loan] = now + 2 * params.order_latency + 2 * params.feed_latency + NS_PER_S
+                    asked[loan] = now + 2 * params.order_latency + 2 * params.feed_latency + NS_PER_S
                     self._budget -= min(self._budget, params.capacity / 5)
             if self._unsold:
                 self._sell()
@@ -76,7 +76,7 @@ class LiquidationBot(Agent):
 
     def _on_events(self, _instrument_id: int, events: list[Event]) -> None:
         for event in events:
-            if event[0] == EventKind.CANCELED and event[2] in self._selling:
+            if event[0] in (EventKind.CANCELED, EventKind.REJECTED) and event[2] in self._selling:
                 self._unsold += event[6] * self.spec.base_per_lot  # nobody bid for these: try again
             if event[0] != EventKind.TRADE:
                 self._selling.discard(event[2])

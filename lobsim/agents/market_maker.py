@@ -139,7 +139,7 @@ class MarketMaker(Agent):
             mid = outside
         self._watch(mid, outside, view.last_price)
         if self._away_since is not None:
-            if not self._may_return():
+            if not self._may_return(view.time_ns):
                 return
             self._size = self.params.withdrawal_rules.return_size
             self._away_since = None
@@ -196,13 +196,19 @@ class MarketMaker(Agent):
         level = None if account is None else account.margin_level_ppm
         if rules.margin_level is not None and level is not None and level < rules.margin_level * 1e6:
             return True
-        if rules.stale_feed is not None and now - feed_ns > rules.stale_feed:
+        if self._is_stale(feed_ns):
             return True
         return (
             self._ratio_limit is not None and now > self._grace_until and self._volatility_ratio() > self._ratio_limit
         )
 
-    def _may_return(self) -> bool:
+    def _is_stale(self, feed_ns: int) -> bool:
+        limit = self.params.withdrawal_rules.stale_feed
+        return limit is not None and self.clock.now - feed_ns > limit
+
+    def _may_return(self, feed_ns: int) -> bool:
+        if self._is_stale(feed_ns):
+            return False
         rules = self.params.withdrawal_rules
         account = self.context.gateway.account()
         if account is not None:
@@ -243,6 +249,8 @@ class MarketMaker(Agent):
             scale = self._size * min(1.0, room)
             for distance, notional in self._ladder:
                 away = half_spread + distance
+                if side == Side.BUY and away >= 1:
+                    break  # no bid is that far below: it would be a huge one at the lowest tick
                 price = spec.ticks(reservation * (1 + away if side else 1 - away))
                 qty = spec.lots(notional * scale, price)
                 if qty:

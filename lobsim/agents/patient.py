@@ -92,7 +92,7 @@ class StrayParams(AgentParams):
 
 
 class StrayBids(CrowdAgent):
-    """Forgotten bids, log-uniform in what is left of the price. Placed once. Bias: they never move."""
+    """Forgotten bids, log-uniform in their distance below the reference. Placed once. Bias: they never move."""
 
     kind = "stray-bids"
     Params = StrayParams
