@@ -26,7 +26,6 @@ def _check_side(book: BookQueries, side: BookSide, number: int) -> None:
     keys = [*side.far, *side.near]
     assert keys == sorted(side.levels), "the index is out of order"
     live = [side.levels[key] for key in keys if side.levels[key].count]
-    assert side.live == len(live), f"{side.live} levels counted, {len(live)} indexed"
     assert not keys or keys[-1] <= side.best_key, "an empty level stands above the best"
     assert side.best is (live[-1] if live else None), "the cached best level is not the best level"
     assert side.best_key == (live[-1].key if live else NO_KEY), "the cached best key is not the best level's"

@@ -153,8 +153,6 @@ class OrderBook(BookMechanics):
         level = book_side.levels.get(key)
         if level is None:
             level = book_side.open_level(key, ticks)
-        elif not level.count:
-            book_side.live += 1
         order = Order()
         order.order_id = order_id
         order.owner = owner

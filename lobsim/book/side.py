@@ -20,7 +20,7 @@ from lobsim.events import Purpose, SelfTrade, Side, TimeInForce
 NO_KEY = -(1 << 62)  # best_key of an empty side: no incoming key reaches it
 MARKET_KEY = 1 << 61  # key of a market order: reaches every level, but not NO_KEY
 
-_KEEP_EMPTY = 1024  # empty levels are forgotten when there are this many and they outnumber the others
+_KEEP_EMPTY = 1024  # empty levels are forgotten when there are this many more than twice the others
 _NEAR = 64  # levels taken from the sorted container at a time when the touch has eaten through the near ones
 
 
@@ -85,11 +85,11 @@ class BookSide:
     a best level that empties is a pop, and only levels far from the touch pay for the sorted container.
 
     A level that runs empty behind the best stays filed until the touch comes past: refilling it, which makers do all
-    the time, then costs a dictionary look-up. `live` counts the others. Nothing stands above `best_key`, and the
-    objects of levels that are gone are used again.
+    the time, then costs a dictionary look-up. Nothing stands above `best_key`, and the objects of levels that are gone
+    are used again.
     """
 
-    __slots__ = ("_gone", "best", "best_key", "far", "levels", "live", "near")
+    __slots__ = ("_gone", "_most_levels", "best", "best_key", "far", "levels", "near")
 
     def __init__(self) -> None:
         self.levels: dict[int, PriceLevel] = {}
@@ -97,7 +97,7 @@ class BookSide:
         self.near: list[int] = []
         self.best: PriceLevel | None = None
         self.best_key = NO_KEY
-        self.live = 0
+        self._most_levels = _KEEP_EMPTY
         self._gone: list[PriceLevel] = []
 
     def open_level(self, key: int, price: int) -> PriceLevel:
@@ -106,27 +106,25 @@ class BookSide:
         level.key = key
         level.price = price
         self.levels[key] = level
-        self.live += 1
         near = self.near
         if key > self.best_key:
             self.best_key = key
             self.best = level
             near.append(key)
+            return level
+        if near and key > near[0]:
+            insort(near, key)
+            if len(near) > 2 * _NEAR:
+                self.far.update(near[:-_NEAR])
+                del near[:-_NEAR]
         else:
-            if near and key > near[0]:
-                insort(near, key)
-            else:
-                self.far.add(key)
-            if len(self.levels) > 2 * self.live + _KEEP_EMPTY:
-                self._forget_empty(level)
-        if len(near) > 2 * _NEAR:
-            self.far.update(near[:_NEAR])
-            del near[:_NEAR]
+            self.far.add(key)
+        if len(self.levels) > self._most_levels:
+            self._forget_empty(level)
         return level
 
     def vacate(self, level: PriceLevel) -> None:
         """The last live order of `level` is gone. Amortised O(log n), mostly O(1)."""
-        self.live -= 1
         level.queue.clear()
         if level is not self.best:
             return
@@ -161,6 +159,8 @@ class BookSide:
                 yield level
 
     def _forget_empty(self, opening: PriceLevel) -> None:
+        """Called when the levels have doubled since the last time, so amortised O(1) per level opened."""
         self.levels = {key: level for key, level in self.levels.items() if level.count or level is opening}
+        self._most_levels = 2 * len(self.levels) + _KEEP_EMPTY
         self.near = [key for key in self.near if key in self.levels]
         self.far = SortedList(key for key in self.far if key in self.levels)

@@ -65,10 +65,6 @@ def level_not_indexed(book: OrderBook) -> None:
     book._bids.near.remove(97) if 97 in book._bids.near else book._bids.far.remove(97)
 
 
-def miscounted_levels(book: OrderBook) -> None:
-    book._bids.live += 1
-
-
 def empty_level_above_the_best(book: OrderBook) -> None:
     level = PriceLevel()
     level.key = level.price = 98
@@ -214,7 +210,6 @@ def another_order_expires(book: OrderBook) -> None:
         (best_of_an_empty_side, "best key"),
         (index_out_of_order, "the index is out of order"),
         (level_not_indexed, "the index is out of order"),
-        (miscounted_levels, "3 levels counted, 2 indexed"),
         (empty_level_above_the_best, "an empty level stands above the best"),
         (misfiled_level, "level 102 is misfiled"),
         (misfiled_key, "level 97 is misfiled"),
