@@ -1,11 +1,12 @@
 """Commands and events: what goes into a matching engine and what comes out of it.
 
 Both are tuples of integers. A command is what somebody asks for (imperative), an event is what then happened (past
-tense). Prices are ticks, quantities lots, times nanoseconds since the start of the run. A price of ``None`` means "at any
-price" (a market order).
+tense). Prices are ticks, quantities lots, times nanoseconds since the start of the run. A price of ``None`` means "at
+any price" (a market order).
 
 Every event has exactly ten slots and carries its `EventKind` first, so that a recorder can turn a million of them into
-columns with one ``zip``, two events of different kinds never compare equal, and a hot loop can dispatch on ``event[0]``.
+columns without asking each what it is, two events of different kinds never compare equal, and a hot loop can dispatch
+on ``event[0]``.
 
 Owner 0 is anonymous: it never trades against itself and cannot be mass-cancelled.
 """
@@ -175,7 +176,7 @@ class CancelAll(NamedTuple):
 
 
 class Advance(NamedTuple):
-    """Move the book's clock; GTD orders with ``expire_ns <= time_ns`` are cancelled in order of (expiry, acceptance)."""
+    """Move the book's clock: GTD orders with ``expire_ns <= time_ns`` go, in order of (expiry, acceptance)."""
 
     time_ns: int
 

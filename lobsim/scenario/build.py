@@ -8,7 +8,6 @@ from decimal import Decimal
 from math import exp
 
 from lobsim.agents import Agent, AgentParams, Context, agent_kinds
-from lobsim.agents.base import NoteTaker
 from lobsim.agents.market_maker import MarketMakerParams
 from lobsim.credit import AssetTerms, CrossMargin, Flow, Ledger, LoanBook, LoanTerms, MarginStatus, SalePolicy
 from lobsim.errors import LobsimError, ScenarioError
@@ -16,6 +15,7 @@ from lobsim.records import AccountInfo, InstrumentInfo, RunHeader
 from lobsim.scenario.load import Scenario
 from lobsim.scenario.schema import Lender as LenderTable
 from lobsim.scenario.schema import Mark, Shock, SlowNetwork, Venue
+from lobsim.scenario.wiring import PPM, Marker, Notes, RecorderProxy, ppm
 from lobsim.sim.clock import Clock, EventClass, every, session_key
 from lobsim.sim.feed import Feed
 from lobsim.sim.gateway import CrowdGateway, Feeds, Gateway, InstrumentSpec, LenderGateway
@@ -35,13 +35,6 @@ from lobsim.venue.market import (
     ReferenceMark,
 )
 from lobsim.venue.ports import AccountView
-
-PPM = 1_000_000
-
-
-def ppm(fraction: float) -> int:
-    """A fraction in parts per million, rounded to the nearest."""
-    return round(fraction * PPM)
 
 
 class Simulation:
@@ -212,7 +205,7 @@ class Simulation:
                 if lender.market is market
             )
         context = Context(self.clock, name, number, self._spec(market), stream, gateway, crowd, lenders)
-        context.note = _Notes(self._proxy, self.clock, name)
+        context.note = Notes(self._proxy, self.clock, name)
         if isinstance(params, MarketMakerParams):
             self._fund_maker(exchange, market, account, number, params)
         elif params.kind == "liquidation-bot":
@@ -353,7 +346,7 @@ class Simulation:
         for name, exchange in self.exchanges.items():
             venue = self.file.venues[name]
             every(clock, EventClass.DELIVERY, f"{name}/feed", venue.feed_interval, exchange.publish_views)
-            marker = _Marker(exchange, header.account_interval)
+            marker = Marker(exchange, header.account_interval)
             every(clock, EventClass.MARK, f"{name}/mark", venue.mark_interval, marker.mark)
             every(clock, EventClass.RECORD, f"{name}/depth", header.depth_interval, exchange.keyframe)
         for name, lender in self.lenders.items():
@@ -390,42 +383,3 @@ def _blamed(scenario: Scenario, key: str) -> Iterator[None]:
         yield
     except LobsimError as error:
         raise ScenarioError(f"{scenario.path}: {key}: {error}") from None
-
-
-class _Marker:
-    """Marks at every call, and records account states at their own slower pace."""
-
-    def __init__(self, exchange: Exchange, record_every_ns: int) -> None:
-        self._exchange = exchange
-        self._record_every_ns = record_every_ns
-        self._next_record = 0
-
-    def mark(self) -> None:
-        now = self._exchange.now
-        record = now >= self._next_record
-        if record:
-            self._next_record = now - now % self._record_every_ns + self._record_every_ns
-        self._exchange.mark(record=record)
-
-
-class _Notes(NoteTaker):
-    def __init__(self, proxy: RecorderProxy, clock: Clock, name: str) -> None:
-        self._proxy = proxy
-        self._clock = clock
-        self._name = name
-
-    def __call__(self, name: str, amount: int | None = None, unit: str = "") -> None:
-        self._proxy.milestone(self._clock.now, f"{name} {self._name}", amount, unit)
-
-
-class RecorderProxy:
-    """Stands in for the recorder while the simulation is built, since its header needs all accounts."""
-
-    def attach(self, recorder: Recorder) -> None:
-        """From now on every call goes straight to `recorder`."""
-        self.events = recorder.events
-        self.quote = recorder.quote
-        self.depth = recorder.depth
-        self.account = recorder.account
-        self.credit = recorder.credit
-        self.milestone = recorder.milestone

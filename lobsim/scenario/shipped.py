@@ -24,7 +24,10 @@ def locate(text: str) -> Path:
     Raises `ScenarioError` when a bare name is neither.
     """
     path = Path(text)
-    if path.name != text or path.suffix == ".toml" or path.is_file():
+    try:
+        if path.name != text or path.suffix == ".toml" or path.is_file():
+            return path
+    except OSError:  # a name that no file can have: let the reader say so
         return path
     known = shipped()
     if text not in known:

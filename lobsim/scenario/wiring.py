@@ -1,0 +1,54 @@
+"""Small parts that connect a simulation's rooms: who marks when, who takes notes, where records go."""
+
+from __future__ import annotations
+
+from lobsim.agents.base import NoteTaker
+from lobsim.sim.clock import Clock
+from lobsim.sim.recorder import Recorder
+from lobsim.venue.exchange import Exchange
+
+PPM = 1_000_000
+
+
+def ppm(fraction: float) -> int:
+    """A fraction in parts per million, rounded to the nearest."""
+    return round(fraction * PPM)
+
+
+class Marker:
+    """Marks at every call, and records account states at their own slower pace."""
+
+    def __init__(self, exchange: Exchange, record_every_ns: int) -> None:
+        self._exchange = exchange
+        self._record_every_ns = record_every_ns
+        self._next_record = 0
+
+    def mark(self) -> None:
+        now = self._exchange.now
+        record = now >= self._next_record
+        if record:
+            self._next_record = now - now % self._record_every_ns + self._record_every_ns
+        self._exchange.mark(record=record)
+
+
+class Notes(NoteTaker):
+    def __init__(self, proxy: RecorderProxy, clock: Clock, name: str) -> None:
+        self._proxy = proxy
+        self._clock = clock
+        self._name = name
+
+    def __call__(self, name: str, amount: int | None = None, unit: str = "") -> None:
+        self._proxy.milestone(self._clock.now, f"{name} {self._name}", amount, unit)
+
+
+class RecorderProxy:
+    """Stands in for the recorder while the simulation is built, since its header needs all accounts."""
+
+    def attach(self, recorder: Recorder) -> None:
+        """From now on every call goes straight to `recorder`."""
+        self.events = recorder.events
+        self.quote = recorder.quote
+        self.depth = recorder.depth
+        self.account = recorder.account
+        self.credit = recorder.credit
+        self.milestone = recorder.milestone
