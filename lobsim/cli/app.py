@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated, Any, ParamSpec
 
 import typer
 from typer.main import get_command
@@ -37,10 +37,16 @@ def run(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        get_command(app)(args=None if argv is None else list(argv), prog_name="lobsim")
+        _command()(args=None if argv is None else list(argv), prog_name="lobsim")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     return 0
+
+
+@cache
+def _command() -> Any:
+    """All commands as one click command; making it takes longer than running most of them."""
+    return get_command(app)
 
 
 def _guarded(command: Callable[P, None]) -> Callable[P, None]:

@@ -16,7 +16,7 @@ from lobsim.report.wording import NOTHING, amount, basis_points, percent
 from lobsim.units import format_clock
 
 _MAX_LIST = 50
-_MAX_SHOWN = 20_000
+_MAX_SHOWN = 1000
 
 
 def show_depth(

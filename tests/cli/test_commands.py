@@ -129,10 +129,9 @@ def test_output_survives_a_terminal_without_unicode(recorded: Path) -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error(recorded: Path) -> None:
-    command = f"{sys.executable} -m lobsim slippage {recorded} --every 10ms | head -1"
+    command = f"{sys.executable} -m lobsim slippage {recorded} --every 250ms | true"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    assert "Cost of selling" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_numbers_for_people() -> None:

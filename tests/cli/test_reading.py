@@ -39,6 +39,13 @@ def test_rows_follow_the_step(recorded: Path, capsys: pytest.CaptureFixture[str]
     assert times == [f"20:{30 + s // 60}:{s % 60:02}Z" for s in range(0, 181, 30)]
 
 
+def test_long_tables_are_cut_and_say_so(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["slippage", str(recorded), "--every", "100ms"]) == 0
+    said = capsys.readouterr().out
+    assert "... and 801 more rows" in said
+    assert said.count("Z ") == 1000
+
+
 @pytest.mark.parametrize("command", ["depth", "slippage"])
 def test_json_is_one_object(command: str, recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, str(recorded), "--every", "1m", "--json"]) == 0

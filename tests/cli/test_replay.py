@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -204,13 +205,13 @@ def _start(out: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "lobsim", "replay", str(SCENARIO), "--out", str(out), "-q"]
     longer = ["--set", "scenario.duration=5h", "--set", "background.limit_rate=100"]
     process = subprocess.Popen([*command, *longer], stderr=subprocess.PIPE, text=True, env={**os.environ})
-    _wait_for(lambda: (out / "scenario.toml").exists(), process)
+    _wait_for((out / "scenario.toml").exists, process)
     return process
 
 
-def _wait_for(condition: object, process: subprocess.Popen[str]) -> None:
+def _wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)
