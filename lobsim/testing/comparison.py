@@ -110,7 +110,6 @@ class Comparison:
 
     def step(self, command: Command) -> None:
         """Apply one command to both. ValueError if its time lies in the past."""
-        before = ladder(self.reference)
         expected = self.reference.apply(command)
         self.commands.append(command)
         order_id = getattr(command, "order_id", None)
@@ -119,22 +118,22 @@ class Comparison:
         try:
             actual = list(self._engine.apply(command))
         except Exception as error:
-            raise self._mismatch(f"the engine raised {type(error).__name__}: {error}", before) from error
+            raise self._mismatch(f"the engine raised {type(error).__name__}: {error}") from error
         actual, expected = self._reported(actual), self._reported(expected)
         if self._comparable(actual) != self._comparable(expected):
-            raise self._mismatch(describe_events(actual, expected, self._terms.ignore), before)
+            raise self._mismatch(describe_events(actual, expected, self._terms.ignore))
         try:
             answers = self._views(self._engine)
         except Exception as error:
-            raise self._mismatch(f"a question to the engine raised {type(error).__name__}: {error}", before) from error
+            raise self._mismatch(f"a question to the engine raised {type(error).__name__}: {error}") from error
         right = self._views(self.reference)
         if answers != right:
-            raise self._mismatch(describe_views(answers, right), before)
+            raise self._mismatch(describe_views(answers, right))
         if self._check is not None:
             try:
                 self._check()
             except Exception as error:
-                raise self._mismatch(f"check() raised {type(error).__name__}: {error}", before) from error
+                raise self._mismatch(f"check() raised {type(error).__name__}: {error}") from error
 
     def _reported(self, events: Sequence[Event]) -> list[Event]:
         """The events without the kinds that are not compared; what is no known kind of event stays in."""
@@ -185,12 +184,19 @@ class Comparison:
         questions = [(Side.BUY, price) for price, _ in bids[1:2] + bids[-1:]]
         return questions + [(Side.SELL, price) for price, _ in asks[1:2] + asks[-1:]]
 
-    def _mismatch(self, what: str, before: str) -> MismatchError:
+    def _before(self) -> ReferenceBook:
+        """The reference as it stood before the last command."""
+        book = ReferenceBook(replace_keeps_priority=self._terms.replace_keeps_priority)
+        for command in self.commands[:-1]:
+            book.apply(command)
+        return book
+
+    def _mismatch(self, what: str) -> MismatchError:
         count = len(self.commands)
         given = self._terms.given
         return MismatchError(
             f"engine and reference disagree at command {count}:\n\n    {describe_command(self.commands[-1])}\n\n"
-            f"{what}\n\nThe book before that command, according to the reference:\n\n{before}\n\n"
+            f"{what}\n\nThe book before that command, according to the reference:\n\n{ladder(self._before())}\n\n"
             f"To see it again, run:\n\n{script(self._make_engine, self.commands, given)}"
         )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from lobsim.events import CancelOrder, Command, EventKind, ReplaceOrder, SubmitOrder
 from lobsim.testing.comparison import Comparison, MakeEngine, Terms, checked_factory
@@ -26,33 +27,40 @@ class EngineMachine(RuleBasedStateMachine):
         self._comparison = Comparison(cls.make_engine, cls.terms)
         self._last_id = 0
 
-    def _send(self, step: Command) -> None:
+    def _send(self, step: Command, family: str) -> None:
         reference = self._comparison.reference
         command = placed(step, reference.time_ns)
         if isinstance(command, SubmitOrder):
-            command = command._replace(order_id=self._new_id(command.order_id))
+            live = reference.live_ids()
+            again = live and family == "faulty" and command.order_id % 3 == 0
+            order_id = live[command.order_id % len(live)] if again else self._free_id(command.order_id)
+            command = command._replace(order_id=order_id)
         elif isinstance(command, CancelOrder | ReplaceOrder):
             command = command._replace(order_id=self._known_id(command.order_id))
+        if family == "amend" and isinstance(command, ReplaceOrder):
+            command = self._amended(command)
         self._comparison.step(command)
 
-    def _new_id(self, drawn: int) -> int:
-        """The id under which a drawn order is sent, as far as the features allow it."""
-        live = self._comparison.reference.order
-        if Feature.REUSED_IDS in self.features:
-            while Feature.BAD_INPUT not in self.features and live(drawn) is not None:
-                drawn += 1
-            return drawn
-        known = self._known_id(drawn)
-        if Feature.BAD_INPUT in self.features and live(known) is not None and drawn % 3 == 0:
-            return known
+    def _amended(self, command: ReplaceOrder) -> ReplaceOrder:
+        """The order's own price, and a quantity around its own: whether it keeps its place hangs on these."""
+        open_qty, price = self._comparison.reference.open_terms(command.order_id)
+        if price is None:
+            return command
+        return command._replace(qty=max(1, open_qty + 3 - command.qty), price=price)
+
+    def _free_id(self, drawn: int) -> int:
+        """An id that no live order has: the drawn one or the next that is free."""
         self._last_id += 1
-        return self._last_id
+        if Feature.REUSED_IDS not in self.features:
+            return self._last_id
+        while self._comparison.reference.order(drawn) is not None:
+            drawn += 1
+        return drawn
 
     def _known_id(self, drawn: int) -> int:
-        """Where ids are never used again, small drawn ids mean the latest orders."""
-        if Feature.REUSED_IDS in self.features:
-            return drawn
-        return max(1, self._last_id + 1 - drawn)
+        """Mostly the id of a live order, for what is drawn at random seldom is one; every fourth is taken as it is."""
+        live = self._comparison.reference.live_ids()
+        return live[drawn % len(live)] if live and drawn % 4 else drawn
 
 
 def machine_for(
@@ -87,14 +95,21 @@ def machine_for(
         "features": chosen,
         "terms": terms,
     }
-    for name, strategy in command_families(chosen, span or Range()).items():
+    families = command_families(chosen, span or Range())
+    namespace["open_with"] = initialize(orders=st.lists(families["limit"], max_size=8))(_open_with)
+    for name, strategy in families.items():
         namespace[name] = rule(command=strategy)(_rule_body(name))
     return type("EngineMachine", (EngineMachine,), namespace)
 
 
+def _open_with(self: EngineMachine, orders: list[SubmitOrder]) -> None:
+    for order in orders:
+        self._send(order, "limit")
+
+
 def _rule_body(name: str) -> Callable[[EngineMachine, Command], None]:
     def send(self: EngineMachine, command: Command) -> None:
-        self._send(command)
+        self._send(command, name)
 
     send.__name__ = send.__qualname__ = name
     return send

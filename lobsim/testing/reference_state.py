@@ -82,6 +82,15 @@ class ReferenceState:
         """Displayed lots at the best ask, 0 without one."""
         return self.asks()[0][1] if self.asks() else 0
 
+    def live_ids(self) -> list[int]:
+        """Ids of live orders, oldest acceptance first."""
+        return [order.order_id for order in self._by_acceptance()]
+
+    def open_terms(self, order_id: int) -> tuple[int, int | None]:
+        """(open lots, limit price) of a live order, (0, None) when it is not live."""
+        order = self._find(order_id)
+        return (order.open_qty, order.price) if order else (0, None)
+
     def depth(self, side: Side, to_price: int) -> tuple[int, int]:
         """Displayed (lots, ticks x lots) resting on `side` from the best price to `to_price`, both included."""
         levels = [(price, qty) for price, qty in self._levels(side) if acceptable(Side(1 - side), to_price, price)]
@@ -153,10 +162,9 @@ class ReferenceState:
 
     def _queue(self, side: Side) -> list[ReferenceOrder]:
         """Resting orders of one side: best price first, first come first within a price."""
+        sign = -1 if side == Side.BUY else 1
         resting = [order for order in self._orders if order.side == side and order.place is not None]
-        resting.sort(key=lambda order: order.place or 0)
-        resting.sort(key=lambda order: order.price or 0, reverse=side == Side.BUY)
-        return resting
+        return sorted(resting, key=lambda order: (sign * (order.price or 0), order.place))
 
 
 def acceptable(side: Side, limit: int | None, price: int | None) -> bool:

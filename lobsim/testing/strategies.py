@@ -40,7 +40,6 @@ _SELF_TRADE = {
     Feature.STP_DECREMENT: SelfTrade.DECREMENT,
 }
 _TIF_FEATURE = {_GTD: Feature.GTD, _IOC: Feature.IOC, _FOK: Feature.FOK}
-_SIDES = st.sampled_from(Side)
 
 
 class Shape(NamedTuple):
@@ -54,9 +53,6 @@ class Shape(NamedTuple):
     life_ns: int | None
 
 
-PLAIN = Shape(_GTC, market=False, post_only=False, stop=False, display_qty=0, life_ns=None)
-
-
 @dataclass(frozen=True)
 class Range:
     """How far commands spread.
@@ -66,9 +62,9 @@ class Range:
     """
 
     centre: int = 100
-    spread: int = 4
+    spread: int = 3
     max_qty: int = 9
-    order_ids: int = 10
+    order_ids: int = 12
     owners: int = 2
 
     def __post_init__(self) -> None:
@@ -79,12 +75,16 @@ class Range:
         if not isinstance(self.spread, int) or not 0 <= self.spread < self.centre:
             raise ValueError(f"spread must be a whole number from 0 to below centre={self.centre}, not {self.spread!r}")
 
-    def prices(self) -> st.SearchStrategy[int]:
-        """Ticks around the centre; simplest is the centre itself."""
-        return st.sampled_from(sorted(range(self.centre - self.spread, self.centre + self.spread + 1), key=self._far))
+    def places(self) -> st.SearchStrategy[tuple[Side, int]]:
+        """Side and ticks behind the centre; seldom less than none, so that a book builds up before it trades."""
+        behind = [*range(self.spread + 1)]
+        distances = [*behind, *behind, *range(-1, -self.spread - 1, -1)]
+        return st.sampled_from([(side, distance) for distance in distances for side in Side])
 
-    def _far(self, price: int) -> tuple[int, int]:
-        return abs(price - self.centre), price
+    def prices(self) -> st.SearchStrategy[int]:
+        """Ticks around the centre, nearest first."""
+        around = range(self.centre - self.spread, self.centre + self.spread + 1)
+        return st.sampled_from(sorted(around, key=lambda price: abs(price - self.centre)))
 
     def quantities(self) -> st.SearchStrategy[int]:
         """Lots, from 1."""
@@ -112,16 +112,16 @@ def _built(draw: st.DrawFn, build: Callable[..., Built], *parts: st.SearchStrate
 
 
 def _waits(features: frozenset[Feature]) -> st.SearchStrategy[int | None]:
-    explicit: list[int | None] = [0, 1, 0, 3]
-    return st.sampled_from([None, *explicit] if Feature.IMPLICIT_TIME in features else explicit)
+    explicit: list[int | None] = [0, 0, 1, 0, 0, 3, 0, 0]
+    return st.sampled_from([None, None, *explicit] if Feature.IMPLICIT_TIME in features else explicit)
 
 
 def _parties(features: frozenset[Feature], span: Range) -> st.SearchStrategy[tuple[int, Purpose, SelfTrade]]:
     """(owner, purpose, self-trade rule); drawn together, because fewer draws find and shrink more."""
     modes = [mode for feature, mode in _SELF_TRADE.items() if feature in features]
-    parties = [(0, Purpose.UNSPECIFIED, SelfTrade.CANCEL_NEWEST)]
+    parties = [(0, Purpose.UNSPECIFIED, SelfTrade.CANCEL_NEWEST)] * 3
     if modes or Feature.MASS_CANCEL in features:
-        parties.append((0, Purpose.NOISE, modes[-1] if modes else SelfTrade.ALLOW))
+        parties += [(0, Purpose.NOISE, modes[-1] if modes else SelfTrade.ALLOW)] * 3
         purposes = list(Purpose)
         for owner in range(1, span.owners + 1):
             for mode in [*modes, SelfTrade.ALLOW]:
@@ -142,7 +142,7 @@ def _shapes(features: frozenset[Feature]) -> list[Shape]:
         at_once = market or tif in (_IOC, _FOK)
         if (post_only and (at_once or stop)) or (display_qty and at_once):
             continue
-        lives = (1, 2, 4, 9) if tif == _GTD else (None,)
+        lives = (20, 5, 1) if tif == _GTD else (None,)
         shapes += [Shape(tif, market, post_only, stop, display_qty, life_ns) for life_ns in lives]
     return sorted(shapes, key=lambda shape: sum(map(bool, shape)))
 
@@ -152,62 +152,57 @@ def order_families(features: frozenset[Feature], span: Range) -> dict[str, Order
     shapes = _shapes(features)
     families = {
         "limit": [shape for shape in shapes if not any(shape)],
-        "taker": [shape for shape in shapes if (shape.market or shape.tif in (_IOC, _FOK)) and not shape.stop],
+        "market": [shape for shape in shapes if shape.market and not shape.stop],
+        "ioc": [shape for shape in shapes if shape.tif == _IOC and not shape.market and not shape.stop],
+        "fok": [shape for shape in shapes if shape.tif == _FOK and not shape.market and not shape.stop],
         "post_only": [shape for shape in shapes if shape.post_only and not shape.display_qty],
         "iceberg": [shape for shape in shapes if shape.display_qty and not shape.stop and shape.tif == _GTC],
         "gtd": [shape for shape in shapes if shape.life_ns and not shape.stop],
-        "stop": [shape for shape in shapes if shape.stop],
+        "stop": [shape for shape in shapes if shape.stop and not shape.display_qty and not shape.life_ns],
         "any": shapes,
     }
-    strategies = {name: _orders_of(chosen, features, span) for name, chosen in families.items() if chosen}
+    parts: dict[str, Any] = {
+        "order_ids": span.ids(),
+        "places": span.places(),
+        "quantities": span.quantities(),
+        "waits": _waits(features),
+        "parties": _parties(features, span),
+        "centre": span.centre,
+    }
+    strategies = {name: _orders_of(chosen, **parts) for name, chosen in families.items() if chosen}
     if Feature.BAD_INPUT in features:
-        strategies["faulty"] = _faulty(features, span)
+        strategies["faulty"] = _faulty(strategies["limit"], features, span)
     return strategies
 
 
-def _orders_of(shapes: list[Shape], features: frozenset[Feature], span: Range) -> Orders:
-    def build(
-        order_id: int,
-        side: Side,
-        qty: int,
-        price: int,
-        wait: int | None,
-        party: tuple[int, Purpose, SelfTrade],
-        shape: Shape,
-        trigger_price: int | None,
-    ) -> SubmitOrder:
-        owner, purpose, self_trade = party
-        return SubmitOrder(
-            order_id=order_id,
-            side=side,
-            qty=qty,
-            price=None if shape.market else price,
-            time_ns=wait,
-            tif=shape.tif,
-            owner=owner,
-            purpose=purpose,
-            post_only=shape.post_only,
-            display_qty=min(shape.display_qty, qty),
-            trigger_price=trigger_price if shape.stop else None,
-            expire_ns=None if shape.life_ns is None else shape.life_ns + (wait or 0),
-            self_trade=self_trade,
-        )
-
-    triggers = span.prices() if any(shape.stop for shape in shapes) else st.none()
-    return _built(
-        build,
-        span.ids(),
-        _SIDES,
-        span.quantities(),
-        span.prices(),
-        _waits(features),
-        _parties(features, span),
-        st.sampled_from(shapes),
-        triggers,
+@st.composite
+def _orders_of(
+    draw: st.DrawFn,
+    shapes: list[Shape],
+    *,
+    order_ids: st.SearchStrategy[int],
+    places: st.SearchStrategy[tuple[Side, int]],
+    quantities: st.SearchStrategy[int],
+    waits: st.SearchStrategy[int | None],
+    parties: st.SearchStrategy[tuple[int, Purpose, SelfTrade]],
+    centre: int,
+) -> SubmitOrder:
+    order_id, (side, distance), qty = draw(order_ids), draw(places), draw(quantities)
+    wait, (owner, purpose, self_trade) = draw(waits), draw(parties)
+    shape = draw(st.sampled_from(shapes)) if len(shapes) > 1 else shapes[0]
+    trigger_price = centre + draw(places)[1] if shape.stop else None
+    if shape.market or shape.tif in (_IOC, _FOK):
+        distance = -distance  # who will not rest reaches across
+    price = None if shape.market else centre + distance if side == Side.SELL else centre - distance
+    display_qty = min(shape.display_qty, qty)
+    expire_ns = None if shape.life_ns is None else shape.life_ns + (wait or 0)
+    who = (owner, purpose, shape.post_only)
+    return SubmitOrder(
+        order_id, side, qty, price, wait, shape.tif, *who, display_qty, trigger_price, expire_ns, self_trade
     )
 
 
-def _faulty(features: frozenset[Feature], span: Range) -> Orders:
+def _faulty(plain: Orders, features: frozenset[Feature], span: Range) -> Orders:
     """Orders that break one rule or two, and some that just keep it."""
     beyond = LARGEST + 1
     faults: list[tuple[frozenset[Feature], dict[str, object]]] = [
@@ -244,9 +239,9 @@ def _faulty(features: frozenset[Feature], span: Range) -> Orders:
     allowed = [fault for needs, fault in faults if needs <= features]
     return _built(
         lambda order, first, second: order._replace(**{**first, **second}),
-        _orders_of([PLAIN], features, span),
+        plain,
         st.sampled_from(allowed),
-        st.sampled_from([{}, *allowed]),
+        st.sampled_from([{}] * len(allowed) + allowed),
     )
 
 
@@ -257,6 +252,7 @@ def command_families(features: frozenset[Feature], span: Range) -> dict[str, st.
     families["cancel"] = _built(CancelOrder, span.ids(), waits)
     if Feature.REPLACE in features:
         families["replace"] = _built(ReplaceOrder, span.ids(), span.quantities(), span.prices(), waits)
+        families["amend"] = families["replace"]
         if Feature.BAD_INPUT in features:
             faults = [(0, span.centre), (-1, span.centre), (LARGEST + 1, span.centre), (LARGEST, span.centre)]
             faults += [(1, 0), (1, -1), (1, LARGEST + 1), (1, LARGEST), (1, 1), (0, 0)]
@@ -269,7 +265,7 @@ def command_families(features: frozenset[Feature], span: Range) -> dict[str, st.
     if Feature.MASS_CANCEL in features:
         families["cancel_all"] = _built(CancelAll, st.integers(0, span.owners), st.sampled_from([None, *Side]), waits)
     if Feature.GTD in features:
-        families["advance"] = _built(Advance, st.sampled_from([1, 0, 2, 5, 20]))
+        families["advance"] = _built(Advance, st.sampled_from([1, 0, 2, 5, 1, 25]))
     return families
 
 
