@@ -24,6 +24,7 @@ class Marker:
         self._next_record = 0
 
     def mark(self) -> None:
+        """Update marks and check accounts; record their states when it is time."""
         now = self._exchange.now
         record = now >= self._next_record
         if record:
@@ -32,6 +33,8 @@ class Marker:
 
 
 class Notes(NoteTaker):
+    """An agent's notes become rows of the `milestones` table."""
+
     def __init__(self, proxy: RecorderProxy, clock: Clock, name: str) -> None:
         self._proxy = proxy
         self._clock = clock
