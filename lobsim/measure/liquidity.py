@@ -257,12 +257,10 @@ def _edge(twice: Ints, percent: Fraction, side: Side) -> Ints:
 
 def _walk(curve: Curves, wanted: Ints) -> tuple[Ints, Ints, Ints, Ints]:
     """`slippage_of` for each time of the block and each notional: lots, notional, worst price, complete."""
-    last = len(curve.prices)
     index = curve.reach(np.maximum(wanted, 1), notional=True)
-    full = index <= last
-    before = np.where(full, index - 1, last)
-    lots = curve.cumulative(before)
-    spent = curve.cumulative(before, notional=True)
+    full = index <= len(curve.prices)
+    lots = curve.cumulative(index - 1)
+    spent = curve.cumulative(index - 1, notional=True)
     price = curve.price_at(np.where(full, index, 0))
     extra = np.where(full, (wanted - spent) // np.maximum(price, 1), 0)
     lots, spent = lots + extra, spent + extra * price

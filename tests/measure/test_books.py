@@ -15,6 +15,7 @@ from lobsim.events import (
     Purpose,
     Reason,
     ReplaceOrder,
+    SelfTrade,
     Side,
     SubmitOrder,
     Trade,
@@ -121,3 +122,54 @@ def test_records_that_are_no_book_are_refused():
     recorder.events(0, [OrderCanceled(EventKind.CANCELED, 5, 1, 0, Side.BUY, 100, 3, Reason.REQUESTED, 0, None)])
     with pytest.raises(RunError, match="below zero"):
         book_at(recorder.run(), "ALT-USDT", 5)
+
+
+def check_last(commands: list[Command], keyframes: list[int]) -> None:
+    timed = [command._replace(time_ns=number) for number, command in enumerate(commands)]
+    run, seen = _record(timed, keyframes)
+    for time_ns, (bids, asks, all_bids, all_asks) in seen.items():
+        book = book_at(run, "ALT-USDT", time_ns)
+        assert (book.bids.pairs(), book.asks.pairs()) == (bids, asks)
+        assert (book.bids.pairs(hidden=True), book.asks.pairs(hidden=True)) == (all_bids, all_asks)
+
+
+@pytest.mark.parametrize("keyframes", [[], [1], [2]])
+def test_self_trade_decrement_takes_lots_off_both_orders(keyframes):
+    """Own orders that meet shrink without a trade: the resting iceberg shows its next slice."""
+    check_last(
+        [
+            SubmitOrder(1, Side.BUY, 20, 100, owner=1, display_qty=6),
+            SubmitOrder(2, Side.SELL, 9, 100, owner=1, self_trade=SelfTrade.DECREMENT),
+            SubmitOrder(3, Side.SELL, 30, 99, owner=1, self_trade=SelfTrade.DECREMENT, display_qty=4),
+            SubmitOrder(4, Side.BUY, 5, 99),
+        ],
+        keyframes,
+    )
+
+
+@pytest.mark.parametrize("keyframes", [[], [0], [1], [2], [3], [4]])
+def test_iceberg_that_traded_on_its_way_in_hides_what_is_left(keyframes):
+    check_last(
+        [
+            SubmitOrder(1, Side.SELL, 7, 100),
+            SubmitOrder(2, Side.BUY, 20, 100, display_qty=5),
+            SubmitOrder(3, Side.SELL, 3, 100),
+            ReplaceOrder(2, 8, 100),
+            ReplaceOrder(2, 9, 101),
+        ],
+        keyframes,
+    )
+
+
+@pytest.mark.parametrize("keyframes", [[], [0], [1], [2], [3]])
+def test_replaced_order_leaves_what_was_open_where_it_stood(keyframes):
+    check_last(
+        [
+            SubmitOrder(1, Side.SELL, 7, 100),
+            SubmitOrder(2, Side.BUY, 3, 100),
+            ReplaceOrder(1, 9, 103),
+            SubmitOrder(3, Side.BUY, 2, 103),
+            ReplaceOrder(1, 1, 103),
+        ],
+        keyframes,
+    )

@@ -254,3 +254,11 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_bad_slippage_arguments_are_refused(side, notionals):
     with pytest.raises(InputError, match=r"side|notional"):
         slippage(ladder(), "ALT-USDT", side, notionals)
+
+
+def test_times_before_a_keyframe_are_not_seen_through_it():
+    recorder = MemoryRecorder()
+    orders = [SubmitOrder(number, BUY, 1, 100, number * 10) for number in range(1, 6)]
+    drive(orders, recorder, keyframes=[1, 3])
+    frame = depth(recorder.run(), "ALT-USDT", ["1"], at=[5, 10, 15, 20, 35, 50], ref="best")
+    assert frame.filter(pl.col("side") == "bid")["depth_lots"].to_list() == [0, 1, 1, 2, 3, 5]

@@ -86,6 +86,15 @@ def test_shock_after_the_last_trade_has_no_low():
     assert (figures.reference, figures.low, figures.fall, figures.low_vwap) == ("0.50", None, None, None)
 
 
+def test_a_trade_at_the_very_moment_of_the_shock_comes_after_it():
+    assert summary(crash(), shock_ns=670 * S)["ALT-USDT"].reference == "1.00"
+    assert summary(crash(), shock_ns=600 * S)["ALT-USDT"].reference == "1.02"
+
+
+def test_time_without_a_bid_counts_from_the_shock():
+    assert summary(crash(), shock_ns=706 * S)["ALT-USDT"].no_bid_share == pytest.approx(4 / 14)
+
+
 def test_recovery_is_looked_at_forty_minutes_after_the_low():
     run = crash()
     recorder = MemoryRecorder()

@@ -321,3 +321,10 @@ def peak_bytes(messages: int) -> int:
 
 def test_memory_does_not_grow_with_the_run():
     assert peak_bytes(12_000) < 1.2 * peak_bytes(4_000)
+
+
+def test_digest_of_the_same_records_never_changes():
+    """A change here breaks every digest that anybody wrote down: it needs a new `lobsim.records.FORMAT`."""
+    recorder = Recorder(None, HEADER)
+    fill(recorder, 300)
+    assert recorder.close() == "0edf963c86a6403ceef175ff4daf26426b42f9c06c41aa01de74f8e76ccf5dc6"
