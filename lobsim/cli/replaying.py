@@ -19,10 +19,12 @@ from lobsim.report.outcome import headline, outcome
 from lobsim.report.wording import span
 from lobsim.scenario import Scenario, load_scenario
 from lobsim.scenario.shipped import locate
-from lobsim.units import NS_PER_S, format_clock
+from lobsim.units import NS_PER_S, format_clock, parse_duration
 
 INTERRUPTED = 130
 _MAX_SUFFIX = 100_000
+_STEPS = ("1s", "10s", "30s", "1m", "5m", "15m", "1h", "1d")
+_FEW_ROWS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,9 @@ def show_outcome(run: Run, out: Path, seconds: float) -> None:
     screen.print()
     name = _argument(out)
     say("Look closer", style="bold cyan")
-    say(f"  lobsim depth {name} --every 5m")
-    say(f"  lobsim slippage {name} --every 5m")
+    step = next((step for step in _STEPS if parse_duration(step) * _FEW_ROWS >= run.end_ns), _STEPS[-1])
+    say(f"  lobsim depth {name} --every {step}")
+    say(f"  lobsim slippage {name} --every {step}")
 
 
 def _facts(run: Run, out: Path, seconds: float) -> list[tuple[str, str]]:

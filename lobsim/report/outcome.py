@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_INSTRUMENTS = 20
 _LEAST_PUSH = 0.01
+_LEAST_FALL = 0.01
 
 Summaries = Mapping[str, InstrumentSummary]
 
@@ -112,7 +113,7 @@ def _timeline(run: Run, summaries: Summaries) -> Section:
     moments += [
         (one.low_time_ns, f"{one.instrument} at its low, {one.low}: {percent(one.fall)} down")
         for one in list(summaries.values())[:3]
-        if one.low_time_ns is not None and one.fall
+        if one.low_time_ns is not None and (one.fall or 0.0) >= _LEAST_FALL
     ]
     return Section(
         "What happened", ("", "", ""), [(_clock(run, t), span(t), text) for t, text in sorted(moments)], left=3
@@ -130,22 +131,27 @@ _FIRSTS = {
 def _liquidity(one: InstrumentSummary) -> Section:
     if one.bid_depth_before is None and one.bid_depth_low is None:
         return Section("", (), [])
-    depth = [amount(value) for value in (one.bid_depth_before, one.bid_depth_low, one.bid_depth_after)]
-    rows = [("bids within 1 % of the best bid", *depth)]
-    if one.bid_depth_before and one.bid_depth_low is not None:
-        after = None if one.bid_depth_after is None else one.bid_depth_after / one.bid_depth_before
-        rows.append(("  of what they were", "100 %", percent(one.bid_depth_low / one.bid_depth_before), percent(after)))
-    rows.append(("quoted spread", basis_points(one.spread_before), basis_points(one.spread_low), ""))
+    depths = [one.bid_depth_before, one.bid_depth_low]
+    header = ["", "before", "at the low"]
+    if one.bid_depth_after is not None:
+        depths.append(one.bid_depth_after)
+        header.append("40 min later")
+    rows = [("bids within 1 % of the best bid", *(amount(value) for value in depths))]
+    if one.bid_depth_before:
+        shares = [None if value is None else value / one.bid_depth_before for value in depths]
+        rows.append(("  of what they were", *(percent(share) for share in shares)))
+    spreads = [basis_points(one.spread_before), basis_points(one.spread_low), ""]
+    rows.append(("quoted spread", *spreads[: len(depths)]))
     title = f"Liquidity of {one.instrument}"
     if one.no_bid_share:
         title += f" (no bid at all during {percent(one.no_bid_share, 2)} of the time)"
-    return Section(title, ("", "before", "at the low", "40 min later"), rows)
+    return Section(title, tuple(header), rows)
 
 
 def _pushers(one: InstrumentSummary) -> Section:
     """Whose aggressive orders moved the price between reference and low, each purpose's ups and downs netted."""
     down = sum(ticks for ticks in one.fall_by_purpose.values() if ticks > 0)
-    if not one.fall or not down:
+    if (one.fall or 0.0) < _LEAST_FALL or not down:
         return Section("", (), [])
     ranked = sorted(one.fall_by_purpose.items(), key=lambda item: -item[1])
     rows = [

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -221,9 +222,10 @@ def parse_setting(text: str) -> tuple[str, object]:
     if len(value) > 10_000:
         raise ScenarioError(f"--set {key}: the value has {len(value)} characters")
     try:
-        return key, tomllib.loads(f"value = {value}", parse_float=_number)["value"]
+        read = tomllib.loads(f"value = {value}", parse_float=_number)["value"]
     except (tomllib.TOMLDecodeError, RecursionError, ValueError, ArithmeticError):
         return key, value.strip()
+    return key, value.strip() if isinstance(read, date | time) else read  # no key holds a TOML date
 
 
 def _settings(settings: Mapping[str, object] | Sequence[str]) -> Iterator[tuple[str, object]]:

@@ -23,7 +23,7 @@ Document = dict[str, Any]
 Spoiler = Callable[[random.Random, Document], bytes]
 
 _TEXT = GOOD.read_text()
-_DOCUMENT = tomllib.loads(_TEXT, parse_float=Decimal)
+DOCUMENT = tomllib.loads(_TEXT, parse_float=Decimal)
 _REQUIRED = [
     "scenario.name scenario.duration scenario.numeraire assets venues instruments",
     "assets.USDT.quantum assets.ALT.quantum references.ALT.start references.ALT references assets.ALT assets.USDT",
@@ -61,7 +61,7 @@ def spoiled(number: int) -> tuple[str, bytes]:
     """The number-th spoiled file and the name of what was done to it."""
     chance = random.Random(number)
     spoiler = SPOILERS[number % len(SPOILERS)]
-    return spoiler.__name__, spoiler(chance, deepcopy(_DOCUMENT))
+    return spoiler.__name__, spoiler(chance, deepcopy(DOCUMENT))
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
