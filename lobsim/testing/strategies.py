@@ -159,6 +159,7 @@ def order_families(features: frozenset[Feature], span: Range) -> dict[str, Order
         "iceberg": [shape for shape in shapes if shape.display_qty and not shape.stop and shape.tif == _GTC],
         "gtd": [shape for shape in shapes if shape.life_ns and not shape.stop],
         "stop": [shape for shape in shapes if shape.stop and not shape.display_qty and not shape.life_ns],
+        "stop_market": [shape for shape in shapes if shape.stop and shape.market and shape.tif == _GTC],
         "any": shapes,
     }
     parts: dict[str, Any] = {
@@ -263,7 +264,9 @@ def command_families(features: frozenset[Feature], span: Range) -> dict[str, st.
                 waits,
             )
     if Feature.MASS_CANCEL in features:
-        families["cancel_all"] = _built(CancelAll, st.integers(0, span.owners), st.sampled_from([None, *Side]), waits)
+        families["cancel_all"] = _built(
+            CancelAll, st.sampled_from([*range(1, span.owners + 1)] * 3 + [0]), st.sampled_from([None, *Side]), waits
+        )
     if Feature.GTD in features:
         families["advance"] = _built(Advance, st.sampled_from([1, 0, 2, 5, 1, 25]))
     return families

@@ -8,6 +8,7 @@ from tests.book.expect import BUY, SELL, make_book
 def test_an_empty_book_has_an_answer_to_everything() -> None:
     book = OrderBook()
     assert (book.best_bid, book.best_ask, book.best_bid_qty, book.best_ask_qty) == (None, None, 0, 0)
+    assert book.quotes() == (None, 0, None, 0)
     assert (book.bids(), book.asks(), book.levels(BUY), book.levels(SELL)) == ([], [], [], [])
     assert (book.last_price, book.time_ns, book.next_expiry_ns, len(book)) == (None, 0, None, 0)
     for side in (BUY, SELL):
@@ -24,10 +25,13 @@ def test_an_empty_book_has_an_answer_to_everything() -> None:
 def test_one_empty_side_does_not_disturb_the_other() -> None:
     book = make_book(bids=[(100, [5])])
     assert (book.best_bid, book.best_ask, book.best_bid_qty, book.best_ask_qty) == (100, None, 5, 0)
+    assert book.quotes() == (100, 5, None, 0)
     assert book.walk(BUY, 5).filled_qty == 0
     assert book.walk(SELL, 5) == Walk(5, 500, 100, ((100, 5),))
     book = make_book(asks=[(101, [6])])
     assert (book.best_bid, book.best_ask, book.best_bid_qty, book.best_ask_qty) == (None, 101, 0, 6)
+    assert book.quotes() == (None, 0, 101, 6)
+    assert make_book(bids=[(100, [5])], asks=[(101, [6])]).quotes() == (100, 5, 101, 6)
 
 
 def test_levels_stand_best_first_and_can_be_limited() -> None:

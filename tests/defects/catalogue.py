@@ -46,8 +46,8 @@ DEFECTS = [
     Defect(
         "level_quantity_drifts_on_cancels",
         "matching",
-        "        level.qty -= leaves\n",
-        "        level.qty -= leaves if level.count > 1 else 0\n",
+        "        level.qty -= qty\n",
+        "        level.qty -= qty if level.count > 2 else 1\n",
     ),
     Defect(
         "filled_order_stays_on_file",
@@ -65,8 +65,8 @@ DEFECTS = [
     Defect(
         "stale_best_price_after_cancelling_the_best",
         "matching",
-        "        if not level.count:\n            (self._asks if side else self._bids).vacate(level)\n",
-        "        if not level.count:\n            pass\n",
+        "        if not count:\n            (self._asks if side else self._bids).vacate(level)\n",
+        "        if not count:\n            pass\n",
     ),
     Defect(
         "best_price_not_raised_by_a_better_order",
@@ -150,7 +150,7 @@ DEFECTS = [
         "gtd_expiry_acts_after_the_command",
         "matching",
         "            if now < time_ns < self._next_expiry:\n                self.time_ns = now = time_ns\n"
-        "            else:\n                self._advance(time_ns, events)\n                now = time_ns\n"
+        "            else:\n                expired = self.advance(time_ns)\n                now = time_ns\n"
         "        lots =",
         "            self.time_ns = now = time_ns\n        lots =",
     ),
@@ -170,9 +170,10 @@ DEFECTS = [
     Defect(
         "id_reuse_refused",
         "matching",
-        "        order = self._orders.pop(order_id, None)\n        if order is None:\n            events.append(",
-        "        order = self._orders.get(order_id)\n"
-        "        if order is None or not order.leaves:\n            events.append(",
+        "        if order_id in self._orders:\n            return Reason.DUPLICATE_ID\n",
+        "        if order_id in self._orders or order_id in self._owned.setdefault(-1, {}):\n"
+        "            return Reason.DUPLICATE_ID\n"
+        "        self._owned[-1][order_id] = None\n",
     ),
     Defect("duplicate_id_accepted", "matching", "            or order_id in orders\n", ""),
     # --- replace

@@ -1,0 +1,125 @@
+"""Long runs over many levels, where the index is rebuilt, levels are forgotten and their objects used again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lobsim.book import OrderBook, side
+from lobsim.events import CancelAll, CancelOrder, Command, ReplaceOrder, SelfTrade, Side, SubmitOrder, TimeInForce
+from lobsim.testing import ReferenceBook
+from tests.book.expect import BUY, SELL
+from tests.testing.adapters import LobsimEngine
+
+
+def numbers(seed: int) -> Iterator[int]:
+    """Enough chance for a test: the middle bits of a linear congruential sequence."""
+    state = seed
+    while True:
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        yield state >> 33
+
+
+def flow(seed: int, count: int, width: int) -> Iterator[Command]:
+    """A drifting market: makers far and near, many cancels, takers now and then, a withdrawal once in a while."""
+    draw = numbers(seed)
+    centre = 10 * width
+    for order_id in range(1, count + 1):
+        kind = next(draw) % 20
+        side_ = Side(next(draw) % 2)
+        owner = next(draw) % 4
+        distance = next(draw) % width - 1
+        price = centre - distance if side_ == BUY else centre + distance
+        qty = 1 + next(draw) % 9
+        some_id = 1 + next(draw) % order_id
+        if kind < 9:
+            yield SubmitOrder(order_id, side_, qty, price, owner=owner, display_qty=next(draw) % 3 if kind == 0 else 0)
+        elif kind < 14:
+            yield CancelOrder(some_id)
+        elif kind < 16:
+            yield ReplaceOrder(some_id, qty, price)
+        elif kind < 18:
+            yield SubmitOrder(order_id, side_, 3 * qty, owner=owner, self_trade=SelfTrade.CANCEL_OLDEST)
+        elif kind == 18:
+            yield SubmitOrder(order_id, side_, 5 * qty, price, tif=TimeInForce.IOC, owner=owner)
+        elif next(draw) % 8 == 0:
+            yield CancelAll(owner)
+        else:
+            centre += next(draw) % width - width // 2
+
+
+@pytest.mark.parametrize(("near", "keep_empty"), [(1, 0), (2, 3), (5, 8), (64, 1024)])
+def test_the_engine_agrees_with_the_reference_over_many_levels(monkeypatch, near, keep_empty) -> None:
+    monkeypatch.setattr(side, "_NEAR", near)
+    monkeypatch.setattr(side, "_KEEP_EMPTY", keep_empty)
+    engine, reference = LobsimEngine(), ReferenceBook()
+    for number, command in enumerate(flow(seed=near, count=700, width=60)):
+        assert engine.apply(command) == reference.apply(command)
+        engine.check()
+        if number % 10 == 0:
+            assert engine.snapshot() == reference.snapshot()
+            assert engine.bids() == reference.bids()
+            assert engine.asks() == reference.asks()
+
+
+def test_forgotten_levels_come_back_and_are_not_mistaken_for_others(monkeypatch) -> None:
+    monkeypatch.setattr(side, "_KEEP_EMPTY", 4)
+    book = OrderBook()
+    book.submit(1, SELL, 1, 1000)
+    filed = []
+    for price in range(1001, 1100):
+        book.submit(2, SELL, 1, price)
+        book.cancel(2)
+        book.check()
+        filed.append(len(book._asks.levels))
+    assert max(filed) == 2 * 2 + 4, (
+        "forgotten once there are more than twice those that were needed the last time, and 4"
+    )
+    assert book.asks() == [(1000, 1)]
+    book.submit(2, SELL, 5, 1050)
+    book.submit(3, SELL, 6, 1001)
+    assert book.asks() == [(1000, 1), (1001, 6), (1050, 5)]
+    book.check()
+
+
+def test_the_near_end_of_the_index_stays_short() -> None:
+    book = OrderBook()
+    for order_id in range(1000):
+        book.submit(order_id, BUY, 1, 10_000 + 7 * order_id % 1000)
+        assert len(book._bids.near) <= 2 * 64
+    book.check()
+    assert book.bids() == sorted(book.bids(), reverse=True)
+    for order_id in range(1000):
+        book.submit(2000 + order_id, SELL, 1)
+        if order_id % 50 == 0:
+            book.check()
+    assert len(book) == 0
+
+
+def test_a_level_of_cancelled_orders_is_tidied_up() -> None:
+    book = OrderBook()
+    book.submit(0, BUY, 1, 100)
+    for order_id in range(1, 200):
+        book.submit(order_id, BUY, 1, 100)
+    lengths = []
+    for order_id in range(1, 199):
+        book.cancel(order_id)
+        book.check()
+        lengths.append(len(book._bids.levels[100].queue))
+    assert max(length - 2 * count for length, count in zip(lengths, range(199, 1, -1), strict=True)) == 32
+    assert lengths[-1] < 40
+    assert book.snapshot().bids == ((100, ((0, 1, 0), (199, 1, 0))),)
+
+
+def test_a_level_of_replaced_orders_is_tidied_up() -> None:
+    book = OrderBook()
+    book.submit(1, BUY, 1, 100)
+    book.submit(2, BUY, 1, 100)
+    lengths = []
+    for _ in range(100):
+        book.replace(1, 1, 100)
+        book.check()
+        lengths.append(len(book._bids.levels[100].queue))
+    assert max(lengths) == 2 * 1 + 32 + 1, "tidied when more than 32 entries beyond twice the live orders are dead"
+    assert book.snapshot().bids == ((100, ((2, 1, 0), (1, 1, 0))),)
