@@ -136,7 +136,7 @@ def _facts(run: Run, out: Path, seconds: float) -> list[tuple[str, str]]:
     ]
     for tape, reasons in run.summary.get("tape_records_skipped", {}).items():
         for reason, number in reasons.items():
-            facts.append((f"{tape}: refused", f"{number:,} x {reason}"))
+            facts.append((f"refused lines of {Path(tape).name}", f"{number:,} x {reason}"))
     return facts
 
 
