@@ -18,6 +18,7 @@ from lobsim.units import NS_PER_DAY, NS_PER_MINUTE, NS_PER_S
 
 MAX_DURATION = 30 * NS_PER_DAY
 MAX_EVENTS = 10**9
+MAX_EVENTS_PER_S = 10**6
 MAX_ACCOUNTS = 1_100_000
 MAX_BALANCES = 50_000_000
 MAX_QUANTA = 10**30
@@ -218,6 +219,8 @@ def _pace(file: ScenarioFile) -> Iterator[str]:
     for path, count in counts.items():
         if count > MAX_EVENTS:
             yield f"{path}: would make about {count:.2g} events in this run; at most {MAX_EVENTS:.0e}"
+        elif count > MAX_EVENTS_PER_S * max(seconds, 1.0):
+            yield f"{path}: would make about {count / seconds:.2g} events a second; at most {MAX_EVENTS_PER_S:.0e}"
     total = sum(counts.values())
     if total > MAX_EVENTS >= max(counts.values()):
         yield f"scenario.duration: about {total:.2g} events in this run; at most {MAX_EVENTS:.0e}"
