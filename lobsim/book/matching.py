@@ -7,7 +7,7 @@ from heapq import heappush
 from operator import index
 
 from lobsim.book.mechanics import NEVER_NS, BookMechanics
-from lobsim.book.side import BookSide, Order, Terms
+from lobsim.book.side import BookSide, Order, PriceLevel, Terms
 from lobsim.book.stops import DormantStops, is_triggered
 from lobsim.events import (
     CancelRejected,
@@ -102,8 +102,8 @@ class OrderBook(BookMechanics):
             else:
                 expired = self.advance(time_ns)
                 now = time_ns
-        lots = qty if type(qty) is int else self._lots(qty)
-        ticks = price if type(price) is int or price is None else self._ticks(price)
+        lots: int = qty if qty.__class__ is int else self._lots(qty)
+        ticks = price if price.__class__ is int or price is None else self._ticks(price)
         orders = self._orders
         # Plain limit orders, nearly all of the flow, are handled here in one go; whatever is special in any way takes
         # the longer road through _submit_special.
@@ -116,8 +116,8 @@ class OrderBook(BookMechanics):
             or trigger_price is not None
             or expire_ns is not None
             or order_id in orders
-            or not 0 < lots <= MAX_QTY
-            or not 0 < ticks <= MAX_PRICE
+            or not MAX_QTY >= lots > 0
+            or not MAX_PRICE >= ticks > 0
         ):
             display = display_qty if type(display_qty) is int else self._lots(display_qty)
             trigger = None if trigger_price is None else self._ticks(trigger_price)
@@ -150,9 +150,15 @@ class OrderBook(BookMechanics):
         if tif:
             self._cancel_incoming(order_id, side, lots, ticks, owner, Reason.IOC_REST, now, events)
             return events
-        level = book_side.levels.get(key)
-        if level is None:
-            level = book_side.open_level(key, ticks)
+        if key > book_side.best_key:  # open_best in one piece: most orders of a busy flow improve the touch
+            gone = book_side.gone
+            level = gone.pop() if gone else PriceLevel()
+            level.key = book_side.best_key = key
+            level.price = ticks
+            book_side.levels[key] = book_side.best = level
+            book_side.near.append(key)
+        else:
+            level = book_side.levels.get(key) or book_side.open_level(key, ticks)
         order = Order()
         order.order_id = order_id
         order.owner = owner
@@ -185,12 +191,11 @@ class OrderBook(BookMechanics):
             else:
                 expired = self.advance(time_ns)
                 now = time_ns
-        order = self._orders.get(order_id)
-        level = None if order is None else order.level
-        if order is None or level is None:
+        order = self._orders.pop(order_id, None)
+        if order is None or order.level is None:
             return self._cancel_special(order_id, order, now, expired or [])
         # _remove in one piece: every other message is a cancel
-        del self._orders[order_id]
+        level = order.level
         owner = order.owner
         if owner:
             del self._owned[owner][order_id]
@@ -204,7 +209,10 @@ class OrderBook(BookMechanics):
         count = level.count = level.count - 1
         side = order.side
         if not count:
-            (self._asks if side else self._bids).vacate(level)
+            if side:
+                self._asks.vacate(level)
+            else:
+                self._bids.vacate(level)
         elif len(level.queue) > 2 * count + 32:
             level.compact()
         canceled: Event = _new(
@@ -289,6 +297,7 @@ class OrderBook(BookMechanics):
             kind = EventKind.CANCEL_REJECTED
             events.append(CancelRejected(kind, now, order_id, 0, None, None, 0, Reason.UNKNOWN_ORDER, 0, None))
         else:
+            self._orders[order_id] = order  # _remove takes it off the file itself
             self._remove(order, _REQUESTED, now, events)
         return events
 

@@ -89,7 +89,7 @@ class BookSide:
     are used again.
     """
 
-    __slots__ = ("_gone", "_most_levels", "best", "best_key", "far", "levels", "near")
+    __slots__ = ("_most_levels", "best", "best_key", "far", "gone", "levels", "near")
 
     def __init__(self) -> None:
         self.levels: dict[int, PriceLevel] = {}
@@ -98,20 +98,29 @@ class BookSide:
         self.best: PriceLevel | None = None
         self.best_key = NO_KEY
         self._most_levels = _KEEP_EMPTY
-        self._gone: list[PriceLevel] = []
+        self.gone: list[PriceLevel] = []
+
+    def open_best(self, key: int, price: int) -> PriceLevel:
+        """File a level above all others that is about to get its first order. O(1)."""
+        gone = self.gone
+        level = gone.pop() if gone else PriceLevel()
+        level.key = key
+        level.price = price
+        self.levels[key] = level
+        self.best_key = key
+        self.best = level
+        self.near.append(key)
+        return level
 
     def open_level(self, key: int, price: int) -> PriceLevel:
-        """File a level that is about to get its first order. O(1) for a new best, else amortised O(log n)."""
-        level = self._gone.pop() if self._gone else PriceLevel()
+        """File any level that is about to get its first order. Amortised O(log n)."""
+        if key > self.best_key:
+            return self.open_best(key, price)
+        level = self.gone.pop() if self.gone else PriceLevel()
         level.key = key
         level.price = price
         self.levels[key] = level
         near = self.near
-        if key > self.best_key:
-            self.best_key = key
-            self.best = level
-            near.append(key)
-            return level
         if near and key > near[0]:
             insort(near, key)
             if len(near) > 2 * _NEAR:
@@ -131,7 +140,7 @@ class BookSide:
         levels = self.levels
         near = self.near
         del levels[near.pop()]  # the best level's key is always the last one
-        self._gone.append(level)
+        self.gone.append(level)
         while True:
             while near:
                 key = near[-1]
@@ -142,7 +151,7 @@ class BookSide:
                     return
                 near.pop()
                 del levels[key]
-                self._gone.append(level)
+                self.gone.append(level)
             if not self.far:
                 self.best_key = NO_KEY
                 self.best = None
