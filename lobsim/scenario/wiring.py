@@ -41,6 +41,7 @@ class Notes(NoteTaker):
         self._name = name
 
     def __call__(self, name: str, amount: int | None = None, unit: str = "") -> None:
+        """Write the note down, the agent's name behind its own."""
         self._proxy.milestone(self._clock.now, f"{name} {self._name}", amount, unit)
 
 
