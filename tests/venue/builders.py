@@ -2,16 +2,18 @@
 
 from decimal import Decimal
 
-from lobsim.credit import ALL_AT_ONCE, AssetTerms, CrossMargin, Flow, Ledger
+from lobsim.credit import ALL_AT_ONCE, AssetTerms, CrossMargin, Flow, Ledger, LoanBook, LoanTerms
 from lobsim.events import CancelAll, CancelOrder, EventKind, ReplaceOrder, SelfTrade, Side, SubmitOrder, TimeInForce
 from lobsim.sim.clock import Clock
 from lobsim.venue.exchange import Exchange, FeeModel
+from lobsim.venue.lender import Lender
 from lobsim.venue.market import LastPriceMark, Market
 
 USDT, ALT = 0, 1
 BASE, TICK_LOT = 10, 10  # quanta of ALT in a lot; quanta of USDT that one lot costs per tick
 BUY, SELL = Side.BUY, Side.SELL
 IOC = TimeInForce.IOC
+LOAN_TERMS = LoanTerms(780_000, 850_000, 910_000, close_factor_ppm=1_000_000, liquidation_bonus_ppm=20_000)
 TERMS = {USDT: AssetTerms(1_000_000, 100_000), ALT: AssetTerms(800_000, 100_000)}
 
 
@@ -90,6 +92,19 @@ class Desk:
         self.crowd = ledger.open_account("crowd", overdraft=True)
         if insurance:
             ledger.issue(self.fund, USDT, insurance, Flow.DEPOSIT)
+
+    def lend(self, *debts, insurance=0, terms=LOAN_TERMS, name="lender", collateral=1_000):
+        """A lender of this market; each loan pledges `collateral` ALT quanta at 1.00 (100 USDT quanta each)."""
+        cash = self.ledger.open_account(f"{name}.cash", overdraft=True)
+        reserve = self.ledger.open_account(f"{name}.insurance")
+        self.ledger.issue(reserve, USDT, insurance, Flow.DEPOSIT)
+        loans = LoanBook(name, self.ledger, ALT, USDT, terms, cash, reserve)
+        for number, debt in enumerate(debts):
+            account = self.ledger.open_account(f"{name}.borrower-{number + 1}")
+            self.ledger.issue(account, ALT, collateral, Flow.DEPOSIT)
+            loans.open(account, collateral, debt, (100 * TICK_LOT, BASE))
+            self.ledger.burn(account, USDT, debt, Flow.WITHDRAW)
+        return Lender(name, self.clock, self.log, self.ledger, loans, self.market, LastPriceMark())
 
     def spot(self, name, usdt=0, alt=0):
         account = self._account(name, usdt, alt)

@@ -4,35 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lobsim.credit import Flow, LiquidationOutcome, LoanBook, LoanTerms
+from lobsim.credit import Flow, LiquidationOutcome
 from lobsim.sim.feed import Feed
 from lobsim.sim.gateway import Feeds, LenderGateway
 from lobsim.sim.latency import ConstantLatency
-from lobsim.venue.lender import Lender
-from lobsim.venue.market import LastPriceMark
-from tests.venue.builders import ALT, SELL, TICK_LOT, USDT, Desk
-
-TERMS = LoanTerms(780_000, 850_000, 910_000, close_factor_ppm=1_000_000, liquidation_bonus_ppm=20_000)
-PAR = (100 * TICK_LOT, 10)  # 1.00 USDT per ALT
+from tests.venue.builders import ALT, LOAN_TERMS, SELL, USDT, Desk
 
 
 class Credit(Desk):
     """A desk with a lender; each loan pledges 1,000 ALT quanta at 1.00 (value 100,000)."""
 
-    def __init__(self, *debts, insurance=0, terms=TERMS):
+    def __init__(self, *debts, **terms):
         super().__init__()
-        self.cash = self.ledger.open_account("lender.cash", overdraft=True)
-        self.reserve = self.ledger.open_account("lender.insurance")
-        self.ledger.issue(self.reserve, USDT, insurance, Flow.DEPOSIT)
-        self.loans = LoanBook("lender", self.ledger, ALT, USDT, terms, self.cash, self.reserve)
-        self.lender = Lender("lender", self.clock, self.log, self.ledger, self.loans, self.market, LastPriceMark())
+        self.lender = self.lend(*debts, **terms)
+        self.loans = self.lender.loans
         self.published = []
         self.lender.publish = self.published.append
-        for number, debt in enumerate(debts):
-            account = self.ledger.open_account(f"borrower-{number + 1}")
-            self.ledger.issue(account, ALT, 1_000, Flow.DEPOSIT)
-            self.loans.open(account, 1_000, debt, PAR)
-            self.ledger.burn(account, USDT, debt, Flow.WITHDRAW)
 
     def price(self, ticks):
         self.trade(ticks)
@@ -76,7 +63,7 @@ def test_the_first_takes_the_collateral_with_the_bonus_and_the_late_gets_nothing
     assert credit.lender.liquidate(1, late, 10**6).outcome == LiquidationOutcome.GONE
     assert (credit.usdt(late), credit.alt(late)) == (10**6, 0)
     assert (credit.usdt(first), credit.alt(first)) == (10**6 - 70_000, 939)
-    borrower = credit.ledger.account("borrower-1")
+    borrower = credit.ledger.account("lender.borrower-1")
     assert credit.alt(borrower) == 1_000 - 939
     assert [(row[1], row[2], row[3], *row[5:]) for row in credit.log.credits] == [
         ("loan_liquidation", borrower, first, 939, 70_000, 1)
@@ -124,7 +111,7 @@ def test_collateral_that_does_not_cover_leaves_bad_debt(insurance):
     close_factor=st.sampled_from([500_000, 1_000_000]),
 )
 def test_collateral_and_money_are_conserved_in_any_race(debts, prices, offers, insurance, close_factor):
-    credit = Credit(*debts, insurance=insurance, terms=TERMS._replace(close_factor_ppm=close_factor))
+    credit = Credit(*debts, insurance=insurance, terms=LOAN_TERMS._replace(close_factor_ppm=close_factor))
     bots = [credit.spot("rich", usdt=10**7), credit.spot("poor", usdt=50_000)]
     collateral = credit.ledger.issued(ALT)
     seized = repaid = 0
@@ -144,7 +131,7 @@ def test_collateral_and_money_are_conserved_in_any_race(debts, prices, offers, i
     assert sum(credit.alt(bot) for bot in bots) == seized
     assert sum(credit.usdt(bot) for bot in bots) == 10**7 + 50_000 - repaid
     pledged = credit.alt(credit.loans.custody)
-    borrowers = sum(credit.alt(credit.ledger.account(f"borrower-{number + 1}")) for number in range(len(debts)))
+    borrowers = sum(credit.alt(credit.ledger.account(f"lender.borrower-{number + 1}")) for number in range(len(debts)))
     assert seized + pledged + borrowers == collateral == 1_000 * len(debts)
     assert pledged == credit.loans.total_collateral
 
