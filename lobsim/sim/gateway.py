@@ -51,6 +51,33 @@ class Feeds:
         self.breached: dict[str, Feed[tuple[int, ...]]] = {}
 
 
+class Line:
+    """A one-way line between a session and a venue: messages take a latency and never overtake each other."""
+
+    __slots__ = ("_clock", "_event_class", "_key", "_last_ns", "_latency", "_receive")
+
+    def __init__(
+        self,
+        clock: Clock,
+        event_class: EventClass,
+        key: int,
+        latency: LatencyModel,
+        receive: Callable[[Any], None],
+    ) -> None:
+        self._clock = clock
+        self._event_class = event_class
+        self._key = key
+        self._latency = latency
+        self._receive = receive
+        self._last_ns = 0
+
+    def send(self, message: object) -> None:
+        """`receive(message)` is called when it arrives."""
+        now = self._clock.now
+        self._last_ns = arrival = max(now + self._latency.sample(now), self._last_ns)
+        self._clock.call_at(arrival, self._event_class, self._key, self._receive, message)
+
+
 class Gateway:
     """One account's connection to an exchange.
 
@@ -74,11 +101,10 @@ class Gateway:
         self._clock = clock
         self._exchange = exchange
         self._feeds = feeds
-        self._order_latency = order_latency
         self._feed_latency = feed_latency
-        self._key = session_key(clock.seed, name)
-        self._last_arrival = 0
-        self._last_delivery = 0
+        key = session_key(clock.seed, name)
+        self._orders = Line(clock, EventClass.MESSAGE, key, order_latency, self._arrive)
+        self._reports = Line(clock, EventClass.DELIVERY, key, feed_latency, self._deliver)
         self._readers: dict[tuple[str, int | str], FeedReader[Any]] = {}
 
     @property
@@ -109,10 +135,7 @@ class Gateway:
 
     def send(self, instrument_id: int, commands: Sequence[Command]) -> None:
         """Send one message with these commands; it arrives after the order latency, never before an earlier one."""
-        now = self._clock.now
-        arrival = max(now + self._order_latency.sample(now), self._last_arrival)
-        self._last_arrival = arrival
-        self._clock.call_at(arrival, EventClass.MESSAGE, self._key, self._arrive, (instrument_id, commands))
+        self._orders.send((instrument_id, commands))
 
     def view(self, instrument_id: int) -> MarketView | None:
         """The newest market data that has reached the agent."""
@@ -140,10 +163,7 @@ class Gateway:
 
     def report(self, instrument_id: int, events: list[Event]) -> None:
         """Called by the exchange: the reports are delivered after the feed latency, in order."""
-        now = self._clock.now
-        delivery = max(now + self._feed_latency.sample(now), self._last_delivery)
-        self._last_delivery = delivery
-        self._clock.call_at(delivery, EventClass.DELIVERY, self._key, self._deliver, (instrument_id, events))
+        self._reports.send((instrument_id, events))
 
     def _arrive(self, message: tuple[int, Sequence[Command]]) -> None:
         self._exchange.handle(self.account_id, *message)
@@ -236,12 +256,10 @@ class LenderGateway:
         self._clock = clock
         self._lender = lender
         self._account_id = account_id
-        self._order_latency = order_latency
-        self._feed_latency = feed_latency
-        self._key = session_key(clock.seed, f"{name}@{lender.name}")
+        key = session_key(clock.seed, f"{name}@{lender.name}")
+        self._offers = Line(clock, EventClass.MESSAGE, key, order_latency, self._arrive)
+        self._results = Line(clock, EventClass.DELIVERY, key, feed_latency, self._deliver)
         self._reader = FeedReader(feeds.breached[lender.name], feed_latency)
-        self._last_arrival = 0
-        self._last_delivery = 0
 
     def breached(self) -> tuple[int, ...]:
         """Loans that may be liquidated, as far as the bot knows."""
@@ -249,19 +267,13 @@ class LenderGateway:
 
     def liquidate(self, loan_id: int, repay_amount: int) -> None:
         """Offer to repay up to `repay_amount` debt quanta of a loan for its collateral."""
-        now = self._clock.now
-        arrival = max(now + self._order_latency.sample(now), self._last_arrival)
-        self._last_arrival = arrival
-        self._clock.call_at(arrival, EventClass.MESSAGE, self._key, self._arrive, (loan_id, repay_amount))
+        self._offers.send((loan_id, repay_amount))
 
     def _arrive(self, message: tuple[int, int]) -> None:
         loan_id, repay_amount = message
         result = self._lender.liquidate(loan_id, self._account_id, repay_amount)
         repaid, seized = (0, 0) if result is None else (result.repaid, result.seized)
-        now = self._clock.now
-        delivery = max(now + self._feed_latency.sample(now), self._last_delivery)
-        self._last_delivery = delivery
-        self._clock.call_at(delivery, EventClass.DELIVERY, self._key, self._deliver, (loan_id, repaid, seized))
+        self._results.send((loan_id, repaid, seized))
 
     def _deliver(self, result: tuple[int, int, int]) -> None:
         if self.on_result is not None:
