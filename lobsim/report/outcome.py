@@ -71,6 +71,8 @@ def _clock(run: Run, time_ns: int | None) -> str:
 
 def _prices(run: Run, summaries: Summaries) -> Section:
     before = "before the shock" if _shock_ns(run) is not None else "first trade"
+    if len(summaries) == 1:
+        return _price_lines(run, before, next(iter(summaries.values())))
     ranked = sorted(summaries.values(), key=lambda one: -(one.fall or 0.0))
     rows = [
         (
@@ -78,15 +80,29 @@ def _prices(run: Run, summaries: Summaries) -> Section:
             *(text or NOTHING for text in (one.reference, one.low)),
             _clock(run, one.low_time_ns),
             percent(one.fall),
-            amount(one.low_vwap),
             one.close or NOTHING,
-            f"{one.trades:,}",
         )
         for one in ranked[:_MOST_INSTRUMENTS]
     ]
-    header = ("", before, "low", "at", "fall", "lowest 1 s average", "close", "trades")
     more = len(ranked) - len(rows)
-    return Section("Prices" + (f" (the {len(rows)} deepest falls; {more} more)" if more > 0 else ""), header, rows)
+    title = "Prices" + (f" (the {len(rows)} deepest falls; {more} more)" if more > 0 else "")
+    return Section(title, ("", before, "low", "at", "fall", "close"), rows)
+
+
+def _price_lines(run: Run, before: str, one: InstrumentSummary) -> Section:
+    if one.low is None:
+        return Section("", (), [])
+    rows = [
+        (before, one.reference or NOTHING, ""),
+        ("low", one.low, f"at {_clock(run, one.low_time_ns)}, {percent(one.fall)} down"),
+        (
+            "lowest 1 s average",
+            amount(one.low_vwap),
+            f"at {_clock(run, one.low_vwap_time_ns)}, {percent(one.vwap_fall)} down",
+        ),
+        ("close", one.close or NOTHING, f"after {one.trades:,} trades"),
+    ]
+    return Section(f"Price of {one.instrument}", ("", "", ""), rows, left=3)
 
 
 def _timeline(run: Run, summaries: Summaries) -> Section:
@@ -149,21 +165,18 @@ def _liquidity(one: InstrumentSummary) -> Section:
 
 
 def _pushers(one: InstrumentSummary) -> Section:
-    """Whose aggressive orders moved the price between reference and low, each purpose's ups and downs netted."""
-    down = sum(ticks for ticks in one.fall_by_purpose.values() if ticks > 0)
-    if (one.fall or 0.0) < _LEAST_FALL or not down:
+    """Whose aggressive orders pushed the price below every trade before: shares that sum to the fall."""
+    if (one.fall or 0.0) < _LEAST_FALL or not one.fall_ticks:
         return Section("", (), [])
-    ranked = sorted(one.fall_by_purpose.items(), key=lambda item: -item[1])
+    ranked = sorted(one.new_lows_by_purpose.items(), key=lambda item: -item[1])
     rows = [
-        (
-            words(purpose),
-            amount(one.volume_by_purpose.get(purpose, 0.0)),
-            f"{percent(abs(ticks) / down)} {'down' if ticks > 0 else 'up'}",
-        )
+        (words(purpose), amount(one.volume_by_purpose.get(purpose, 0.0)), percent(ticks / one.fall_ticks))
         for purpose, ticks in ranked
-        if abs(ticks) / down >= _LEAST_PUSH
+        if ticks / one.fall_ticks >= _LEAST_PUSH
     ]
-    return Section(f"Who moved {one.instrument} on its way to the low", ("orders", "traded in all", "net push"), rows)
+    return Section(
+        f"Whose orders took {one.instrument} to new lows", ("orders", "traded in all", "share of the fall"), rows
+    )
 
 
 def _liquidated(run: Run) -> Section:
