@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PIPE_WIDTH = 200
 _PLAIN_STEPS = 10
+_MOST_WIDTH = 2000
 
 
 def plain(text: object) -> str:
@@ -24,15 +25,22 @@ def plain(text: object) -> str:
     )
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console for stdout or stderr that takes texts as they are. Colour only on a terminal, none under NO_COLOR."""
+def console(*, stderr: bool = False, width: int = 0) -> Console:
+    """A console for stdout or stderr that takes texts as they are. Colour only on a terminal, none under NO_COLOR.
+
+    It is at least `width` wide, whatever the window.
+    """
     from rich.console import Console  # noqa: PLC0415 - `lobsim --version` needs none
 
-    stream: TextIO = sys.stderr if stderr else sys.stdout
-    made = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    if not made.is_terminal:
-        made = Console(file=stream, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH)
-    return made
+    def made(wide: int | None) -> Console:
+        return Console(
+            file=sys.stderr if stderr else sys.stdout, highlight=False, markup=False, emoji=False, width=wide
+        )
+
+    screen = made(None)
+    if not screen.is_terminal:
+        width = max(width, _PIPE_WIDTH)
+    return made(width) if width > screen.width else screen
 
 
 def say(text: str, *, style: str = "", stderr: bool = False) -> None:
@@ -43,17 +51,24 @@ def say(text: str, *, style: str = "", stderr: bool = False) -> None:
 
 
 def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, indent: int = 2) -> None:
-    """An aligned table without lines: the first `left` columns to the left, numbers to the right."""
+    """An aligned table without lines: the first `left` columns to the left, numbers to the right.
+
+    Never narrower than its content: a number that loses digits to a narrow window is worse than a wrapped line.
+    """
+    from rich.measure import Measurement  # noqa: PLC0415
     from rich.padding import Padding  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(box=None, show_header=any(header), pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    table = Table(box=None, show_header=any(header), pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for number, title in enumerate(header):
-        table.add_column(Text(plain(title)), justify="left" if number < left else "right", no_wrap=number > 0)
+        table.add_column(Text(plain(title)), justify="left" if number < left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
-    console().print(Padding(table, (0, 0, 0, indent), expand=False))
+    screen = console()
+    padded = Padding(table, (0, 0, 0, indent), expand=False)
+    width = Measurement.get(screen, screen.options.update(max_width=_MOST_WIDTH), padded).maximum
+    console(width=width).print(padded)
 
 
 @contextmanager
