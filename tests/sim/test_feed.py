@@ -109,6 +109,7 @@ def test_an_item_under_way_that_is_no_longer_kept_is_skipped():
     for number in range(1, 9_000):
         feed.publish(number, number)
     assert reader.latest(5_000) is None
+    assert reader.latest(5_000 + feed.first) == feed.first  # the oldest kept
     assert reader.latest(9_000) == 4_000
 
 
@@ -157,6 +158,14 @@ def test_a_reference_has_its_volatility_and_no_drift():
     assert len(steps) == 8_000
     assert abs(math.sqrt(sum(step**2 for step in steps) / len(steps)) / sigma - 1) < 0.04
     assert abs(sum(steps)) < 4 * sigma * math.sqrt(len(steps))
+
+
+def test_a_step_of_a_reference_is_a_martingales():
+    clock = Clock()
+    value = ReferenceValue(clock, "ALT", 2.0, 300.0, NS_PER_S, Streams(1).stream("r"), Feed())
+    clock.run_until(NS_PER_S)
+    sigma = 300 / math.sqrt(YEAR_S)
+    assert value.price == pytest.approx(2 * math.exp(sigma * Streams(1).stream("r").normal() - sigma**2 / 2), rel=1e-12)
 
 
 @pytest.mark.parametrize(("price", "ticks"), [(1.0, 100), (0.014, 1), (0.0001, 1), (0.016, 2)])

@@ -110,6 +110,14 @@ def test_reports_go_to_both_sides_once_and_plain_acceptances_to_nobody():
     assert [event[0] for event in two.reports] == [EventKind.TRADE, EventKind.CANCELED]
 
 
+def test_who_trades_with_itself_hears_of_it_once():
+    desk = Desk()
+    session = Session(desk.crowd)
+    desk.exchange.connect(session)
+    desk.trade(10)
+    assert [event[0] for event in session.reports] == [EventKind.TRADE]
+
+
 def test_nobody_is_told_of_other_peoples_orders():
     desk = Desk()
     watcher = Session(desk.spot("watcher"))
