@@ -14,7 +14,7 @@ from lobsim.cli import main
 from lobsim.measure import read_run
 from tests.fuzz.spoil import DOCUMENT, at, dump, is_duration, leaves, put
 
-FIRST, VARIATIONS = 200, 160
+FIRST, VARIATIONS = 200, 80
 CHUNKS = 8
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 
