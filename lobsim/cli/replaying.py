@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from lobsim.cli.console import console, plain, progress, say, show_table
-from lobsim.errors import RunError
+from lobsim.errors import RunError, TapeError
 from lobsim.measure import Run, summary
 from lobsim.records import MANIFEST
 from lobsim.report.outcome import headline, outcome
@@ -67,6 +67,8 @@ def replay_and_show(request: ReplayRequest) -> None:
             )
     except KeyboardInterrupt:
         raise _interrupted(out) from None
+    except TapeError as error:  # damaged in the middle: there is something to look at
+        raise TapeError(f"{error}\nUNFINISHED RUN in {out}: it holds what came before") from None
     seconds = max(time.perf_counter() - started, 1e-6)
     if request.as_json:
         print(json.dumps(as_object(run, out, seconds)))  # noqa: T201
