@@ -73,9 +73,7 @@ def test_forgotten_levels_come_back_and_are_not_mistaken_for_others(monkeypatch)
         book.cancel(2)
         book.check()
         filed.append(len(book._asks.levels))
-    assert max(filed) == 2 * 2 + 4, (
-        "forgotten once there are more than twice those that were needed the last time, and 4"
-    )
+    assert max(filed) == 2 * 2 + 4, "more than twice those needed the last time, and 4"
     assert book.asks() == [(1000, 1)]
     book.submit(2, SELL, 5, 1050)
     book.submit(3, SELL, 6, 1001)
@@ -83,11 +81,10 @@ def test_forgotten_levels_come_back_and_are_not_mistaken_for_others(monkeypatch)
     book.check()
 
 
-def test_the_near_end_of_the_index_stays_short() -> None:
+def test_a_thousand_levels_are_sold_through() -> None:
     book = OrderBook()
     for order_id in range(1000):
         book.submit(order_id, BUY, 1, 10_000 + 7 * order_id % 1000)
-        assert len(book._bids.near) <= 2 * 64
     book.check()
     assert book.bids() == sorted(book.bids(), reverse=True)
     for order_id in range(1000):

@@ -65,15 +65,15 @@ DEFECTS = [
     Defect(
         "stale_best_price_after_cancelling_the_best",
         "matching",
-        "        if not count:\n            (self._asks if side else self._bids).vacate(level)\n",
-        "        if not count:\n            pass\n",
+        "            if side:\n                self._asks.vacate(level)\n            else:\n",
+        "            if side:\n                pass\n            else:\n",
     ),
     Defect(
         "best_price_not_raised_by_a_better_order",
-        "side",
-        "            self.best_key = key\n            self.best = level\n            near.append(key)",
-        "            if self.best is None:\n                self.best_key = key\n                self.best = level\n"
-        "            near.append(key)",
+        "matching",
+        "            level.key = book_side.best_key = key\n",
+        "            level.key = key\n"
+        "            book_side.best_key = key if book_side.best is None else book_side.best_key\n",
     ),
     Defect(
         "emptied_level_remembers_its_hidden_lots",
@@ -151,8 +151,8 @@ DEFECTS = [
         "matching",
         "            if now < time_ns < self._next_expiry:\n                self.time_ns = now = time_ns\n"
         "            else:\n                expired = self.advance(time_ns)\n                now = time_ns\n"
-        "        lots =",
-        "            self.time_ns = now = time_ns\n        lots =",
+        "        lots:",
+        "            self.time_ns = now = time_ns\n        lots:",
     ),
     Defect(
         "expiry_belongs_to_the_id_not_the_order",
@@ -336,10 +336,8 @@ DEFECTS = [
     Defect(
         "zero_quantity_accepted",
         "matching",
-        "            or not 0 < lots <= MAX_QTY\n            or not 0 < ticks <= MAX_PRICE\n        ):\n"
-        "            display",
-        "            or not 0 <= lots <= MAX_QTY\n            or not 0 < ticks <= MAX_PRICE\n        ):\n"
-        "            display",
+        "            or not MAX_QTY >= lots > 0\n",
+        "            or not MAX_QTY >= lots >= 0\n",
     ),
     Defect(
         "purpose_of_the_maker_reported",
