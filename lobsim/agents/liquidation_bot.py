@@ -61,10 +61,10 @@ class LiquidationBot(Agent):
                 free = [loan for loan in breached if asked.get(loan, -1) < now]
                 while free and self._budget > 0:
                     loan = free.pop(self.stream.below(len(free)))
-                    amount = int(self._budget * self._quanta)
-                    lender.liquidate(loan, amount)
+                    spend = min(self._budget, params.capacity / 5)
+                    lender.liquidate(loan, int(spend * self._quanta))
                     asked[loan] = now + 2 * params.order_latency + 2 * params.feed_latency + NS_PER_S
-                    self._budget -= min(self._budget, params.capacity / 5)
+                    self._budget -= spend
             if self._unsold:
                 self._sell()
             yield self.sleep(params.poll)

@@ -166,11 +166,11 @@ class MarketMaker(Agent):
             if self._away_since is None and now > self._grace_until:
                 self._samples += 1
                 weight = max(1 / self._samples, 1 - self._decay)
-                if self._samples > _WARM_UP:
+                if self._samples > _WARM_UP and self._calm > 0:
                     square = min(square, _OUTLIER * self._calm)  # one jump must not pass for calm
                 self._calm += weight * (square - self._calm)
             quiet = log(outside / self._last_outside) ** 2
-            if self._looks > _WARM_UP:
+            if self._looks > _WARM_UP and self._variance > 0:
                 quiet = min(quiet, _OUTLIER * self._variance)
             self._variance += max(1 / self._looks, 1 - self._decay) * (quiet - self._variance)
         self._looks += 1
@@ -227,6 +227,8 @@ class MarketMaker(Agent):
         for event in events:
             if event[0] == EventKind.TRADE:
                 as_maker = event[3] == own
+                if not as_maker and event[7] == Purpose.ACCOUNT_LIQUIDATION:
+                    continue  # the exchange sold collateral: that was never inventory
                 sold = event[4] == Side.SELL if not as_maker else event[4] == Side.BUY
                 self._inventory += -event[6] if sold else event[6]
 

@@ -61,6 +61,10 @@ class Clock(simpy.Environment):
             priority = EventClass.WAKE << _TIE_BITS
         super().schedule(event, priority, delay)  # type: ignore[arg-type]
 
+    def key(self, name: str) -> int:
+        """Tie key of a named component under the run's seed; see `session_key`."""
+        return session_key(self.seed, name)
+
     def call_at(
         self, time_ns: int, event_class: EventClass, key: int, callback: Callable[[Any], None], value: Any = None
     ) -> None:

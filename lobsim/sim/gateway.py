@@ -81,8 +81,8 @@ class Line:
 class Gateway:
     """One account's connection to an exchange.
 
-    `on_events(instrument_id, events)` is called when reports arrive (all events of the account's orders but plain
-    acceptances). None: the owner does not listen and nothing is sent.
+    `on_events(instrument_id, events)` is called when reports arrive: all events of the account's orders but plain
+    acceptances and answers to cancels. None: the owner does not listen and nothing is sent.
     """
 
     def __init__(

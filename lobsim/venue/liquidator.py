@@ -74,7 +74,8 @@ class AccountLiquidator:
             self._settle_bankrupt(account_id)
             return
         pause_ns = step.delay_ns or (0 if any(sent) else _RETRY_NS)
-        self._scheduler.call_at(self._scheduler.now + pause_ns, EventClass.MARK, account_id, self._step, case)
+        key = self._scheduler.key(f"{self._exchange.name}/liquidate/{self._exchange.ledger.account_name(account_id)}")
+        self._scheduler.call_at(self._scheduler.now + pause_ns, EventClass.MARK, key, self._step, case)
 
     def _send(self, account_id: int, slice_: Slice) -> int | None:
         """Send one slice at market; base quanta that traded. None when there is less than one lot, or no market."""

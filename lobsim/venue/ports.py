@@ -29,6 +29,10 @@ class Scheduler(Protocol):
         """Nanoseconds since the run's start."""
         ...
 
+    def key(self, name: str) -> int:
+        """Tie key of a named component under the run's seed."""
+        ...
+
     def call_at(
         self, time_ns: int, event_class: EventClass, key: int, callback: Callable[[Any], None], value: Any = None
     ) -> None:

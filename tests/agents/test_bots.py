@@ -103,7 +103,7 @@ def test_over_time_it_takes_on_no_more_debt_than_its_capacity():
     paid = 0
     for time_ns, kind, _, _, _, _, value, _ in street.log.credits:
         paid += value if kind == "loan_liquidation" else 0
-        assert paid <= 100 * UNIT * (time_ns / NS_PER_S + 3)  # and what it had saved up while nothing was to be had
+        assert paid <= 100 * UNIT * (time_ns / NS_PER_S + 1)  # and what it had saved up while nothing was to be had
     assert paid >= 100 * UNIT * 10
 
 

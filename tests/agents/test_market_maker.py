@@ -186,6 +186,20 @@ def test_inventory_counts_fills_as_maker_and_as_taker():
     stage.check()
 
 
+def test_collateral_that_the_exchange_sells_is_no_inventory():
+    stage = Stage()
+    stage.tell("ALT", 10.0)
+    view(stage, 990, 1010, 1000)
+    maker = stage.maker()
+    stage.seconds(1)
+    stage.order(stage.crowd, BUY, 5, 1_005)
+    account = maker.context.gateway.account_id
+    stage.exchange.submit(stage.market, account, SELL, 5, None, Purpose.ACCOUNT_LIQUIDATION, TimeInForce.IOC)
+    stage.seconds(1)
+    assert maker._inventory == 0
+    stage.check()
+
+
 # --- walking away ---------------------------------------------------------------------------------------------------
 
 
