@@ -13,9 +13,7 @@ from tests.testing.adapters import LobsimEngine
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    "LOBSIM_SLOW" not in os.environ, reason="a minute; set LOBSIM_SLOW=1"
-)
+@pytest.mark.skipif("LOBSIM_SLOW" not in os.environ, reason="a minute; set LOBSIM_SLOW=1")
 def test_our_engine_agrees_with_the_reference_for_long() -> None:
     long = settings(max_examples=1000, stateful_step_count=60, deadline=None, database=None)
     run_state_machine_as_test(machine_for(LobsimEngine), settings=long)
