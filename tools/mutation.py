@@ -219,7 +219,6 @@ def report(home: Path) -> int:
                 survivors.append(Survivor(module, mutation.start_pos[0], mutation.operator_name, line, change, reason))
             else:
                 outcomes["killed"] += 1
-                outcomes["timeouts"] += result.output == "timeout"
     return print_report(outcomes, sorted(survivors))
 
 
@@ -233,8 +232,7 @@ def print_report(outcomes: Counter[str], survivors: list[Survivor]) -> int:
     killed_percent = 100 * outcomes["killed"] / max(1, tried)
     excused_percent = 100 * excused / max(1, tried)
     print(
-        f"{outcomes['killed']} of {tried} mutants killed ({killed_percent:.2f} %), "
-        f"{outcomes['timeouts']} of them by running in circles\n"
+        f"{outcomes['killed']} of {tried} mutants killed ({killed_percent:.2f} %)\n"
         f"{outcomes['survived']} survived, {excused} of them excused as equivalent ({excused_percent:.2f} %)\n"
         f"{outcomes['pending']} pending, {outcomes['annotations']} in annotations left out"
     )

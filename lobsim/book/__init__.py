@@ -28,7 +28,8 @@ What happens where a reader might wonder:
 
 from __future__ import annotations
 
-from lobsim.book.matching import MAX_PRICE, MAX_QTY, OrderBook
+from lobsim.book.matching import MAX_QTY, OrderBook
 from lobsim.book.queries import OrderView, Snapshot, Walk
+from lobsim.book.side import MAX_PRICE
 
 __all__ = ["MAX_PRICE", "MAX_QTY", "OrderBook", "OrderView", "Snapshot", "Walk"]

@@ -7,7 +7,7 @@ from heapq import heappush
 from operator import index
 
 from lobsim.book.mechanics import NEVER_NS, BookMechanics
-from lobsim.book.side import BookSide, Order, PriceLevel, Terms
+from lobsim.book.side import MAX_PRICE, BookSide, Order, PriceLevel, Terms
 from lobsim.book.stops import DormantStops, is_triggered
 from lobsim.events import (
     CancelRejected,
@@ -27,7 +27,6 @@ from lobsim.events import (
 )
 from lobsim.units import Grid
 
-MAX_PRICE = 1 << 53
 MAX_QTY = 1 << 53
 
 _GTC, _GTD, _IOC, _FOK = TimeInForce

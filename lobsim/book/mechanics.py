@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from heapq import heapify, heappop
 
@@ -25,7 +26,7 @@ from lobsim.events import (
     Trade,
 )
 
-NEVER_NS = 1 << 63
+NEVER_NS = sys.maxsize
 
 _IOC, _FOK = TimeInForce.IOC, TimeInForce.FOK
 _TRADE, _CANCELED = EventKind.TRADE, EventKind.CANCELED
@@ -136,7 +137,7 @@ class BookMechanics(BookQueries):
         reason = Reason.NO_LIQUIDITY if price is None else Reason.IOC_REST
         if terms.tif == _FOK and not self._fillable(opposite, key, qty, owner, terms.self_trade):
             reason = Reason.FOK_KILLED
-        elif key + opposite.best_key >= 0:
+        else:
             leaves = self._match(opposite, key, qty, order_id, side, owner, purpose, terms.self_trade, now, events)
             if leaves < 0:
                 leaves = -leaves

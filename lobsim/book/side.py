@@ -7,6 +7,7 @@ trade with the opposite side's best level exactly when ``key + opposite.best_key
 
 from __future__ import annotations
 
+import sys
 from bisect import insort
 from collections import deque
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from sortedcontainers import SortedList
 
 from lobsim.events import Purpose, SelfTrade, Side, TimeInForce
 
-NO_KEY = -(1 << 62)  # best_key of an empty side: no incoming key reaches it
-MARKET_KEY = 1 << 61  # key of a market order: reaches every level, but not NO_KEY
+MAX_PRICE = 1 << 53
+MARKET_KEY = MAX_PRICE  # key of a market order: reaches every level, but not NO_KEY
+NO_KEY = -sys.maxsize  # best_key of an empty side: no incoming key reaches it
 
 _KEEP_EMPTY = 1024  # empty levels are forgotten when there are this many more than twice the others
 _NEAR = 64  # levels taken from the sorted container at a time when the touch has eaten through the near ones

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 from sortedcontainers import SortedList
 
 from lobsim.book.side import Order
 from lobsim.events import Side
 
-NEVER_ABOVE = 1 << 62  # buy_trigger when no buy stop sleeps
-NEVER_BELOW = 0  # sell_trigger when no sell stop sleeps: no trade prints at or below 0
+NEVER_ABOVE = sys.maxsize  # buy_trigger when no buy stop sleeps
+NEVER_BELOW = -sys.maxsize  # sell_trigger when no sell stop sleeps
 
 
 class DormantStops:

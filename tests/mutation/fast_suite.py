@@ -2,7 +2,8 @@
 
 Runs from the root of a copy of the tree (tools/mutation.py makes one). Exit code 0 means that the mutant survived. Most
 mutants die in the unit tests, which need no Hypothesis and start in half a second; what is left meets the machine, with
-a fixed seed, so that a mutant that survives once survives always. Memory is limited: mutants run in circles.
+a fixed seed, so that a mutant that survives once survives always. Memory and time are limited, for mutants run in
+circles.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import sys
 import pytest
 
 MEMORY_BYTES = 2 * 10**9
+UNIT_SECONDS, ALL_SECONDS = 8, 25  # of processor time; a healthy engine needs 1 and 4
 
 
 def unit_tests() -> int:
     """Without plugins and configuration, whose import would cost more than the tests."""
-    plain = ["-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider", "-x", "-q", "--no-header", "--tb=no"]
+    plain = ["-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider", "-x", "-q", "--tb=no", "--assert=plain"]
     return int(pytest.main([*plain, "tests/book"]))
 
 
@@ -29,7 +31,7 @@ def property_tests() -> int:
     from tests.testing.adapters import LobsimEngine  # noqa: PLC0415
 
     fixed = settings(
-        max_examples=60,
+        max_examples=40,
         stateful_step_count=60,
         deadline=None,
         derandomize=True,
@@ -46,4 +48,7 @@ def property_tests() -> int:
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    sys.exit(unit_tests() or property_tests())
+    resource.setrlimit(resource.RLIMIT_CPU, (UNIT_SECONDS, ALL_SECONDS))
+    failed = unit_tests()
+    resource.setrlimit(resource.RLIMIT_CPU, (ALL_SECONDS, ALL_SECONDS))
+    sys.exit(failed or property_tests())
