@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from lobsim.events import CancelOrder, Command, EventKind, ReplaceOrder, SubmitOrder
+from lobsim.events import CancelOrder, Command, EventKind, ReplaceOrder, Side, SubmitOrder
 from lobsim.testing.comparison import Comparison, MakeEngine, Terms, checked_factory
 from lobsim.testing.engine import ALL_FEATURES, Feature, parse_features
 from lobsim.testing.strategies import Range, command_families, placed
@@ -20,6 +20,7 @@ class EngineMachine(RuleBasedStateMachine):
     make_engine: MakeEngine
     features: frozenset[Feature]
     terms: Terms
+    span: Range
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,8 +38,10 @@ class EngineMachine(RuleBasedStateMachine):
             command = command._replace(order_id=order_id)
         elif isinstance(command, CancelOrder | ReplaceOrder):
             command = command._replace(order_id=self._known_id(command.order_id))
-        if family == "amend" and isinstance(command, ReplaceOrder):
+        if isinstance(command, ReplaceOrder) and family == "amend":
             command = self._amended(command)
+        elif isinstance(command, ReplaceOrder) and family == "replace":
+            command = self._repriced(command)
         self._comparison.step(command)
 
     def _amended(self, command: ReplaceOrder) -> ReplaceOrder:
@@ -47,6 +50,16 @@ class EngineMachine(RuleBasedStateMachine):
         if price is None:
             return command
         return command._replace(qty=max(1, open_qty + 3 - command.qty), price=price)
+
+    def _repriced(self, command: ReplaceOrder) -> ReplaceOrder:
+        """A price around the best of the other side: whether the order may trade, and how far, hangs on it."""
+        reference = self._comparison.reference
+        side = reference.side_of(command.order_id)
+        touch = reference.best_bid if side == Side.SELL else reference.best_ask
+        if side is None or touch is None:
+            return command
+        across = command.price - self.span.centre
+        return command._replace(price=max(1, touch - across if side == Side.SELL else touch + across))
 
     def _free_id(self, drawn: int) -> int:
         """An id that no live order has: the drawn one or the next that is free."""
@@ -94,6 +107,7 @@ def machine_for(
         "make_engine": staticmethod(checked_factory(make_engine)),
         "features": chosen,
         "terms": terms,
+        "span": span or Range(),
     }
     families = command_families(chosen, span or Range())
     namespace["open_with"] = initialize(orders=st.lists(families["limit"], max_size=8))(_open_with)

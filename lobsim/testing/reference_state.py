@@ -91,6 +91,11 @@ class ReferenceState:
         order = self._find(order_id)
         return (order.open_qty, order.price) if order else (0, None)
 
+    def side_of(self, order_id: int) -> Side | None:
+        """Side of a live order, None when it is not live."""
+        order = self._find(order_id)
+        return order.side if order else None
+
     def depth(self, side: Side, to_price: int) -> tuple[int, int]:
         """Displayed (lots, ticks x lots) resting on `side` from the best price to `to_price`, both included."""
         levels = [(price, qty) for price, qty in self._levels(side) if acceptable(Side(1 - side), to_price, price)]

@@ -238,10 +238,11 @@ def _faulty(plain: Orders, features: frozenset[Feature], span: Range) -> Orders:
         (frozenset({Feature.MARKET}), {"price": None}),
     ]
     allowed = [fault for needs, fault in faults if needs <= features]
+    plain_numbers = [fault for needs, fault in faults if not needs]
     return _built(
         lambda order, first, second: order._replace(**{**second, **first}),
         plain,
-        st.sampled_from(allowed),
+        st.sampled_from([*plain_numbers, *allowed]),
         st.sampled_from([{}] * len(allowed) + [fault for fault in allowed if fault.get("qty") != LARGEST]),
     )
 
