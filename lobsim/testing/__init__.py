@@ -24,13 +24,14 @@ from lobsim.testing.reference import ReferenceBook
 
 if TYPE_CHECKING:
     from lobsim.testing.machine import machine_for
-    from lobsim.testing.strategies import command_lists, commands, orders
+    from lobsim.testing.strategies import Range, command_lists, commands, orders
 
 __all__ = [
     "ALL_FEATURES",
     "Engine",
     "Feature",
     "MismatchError",
+    "Range",
     "ReferenceBook",
     "command_lists",
     "commands",
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 _NEED_HYPOTHESIS = {
+    "Range": "lobsim.testing.strategies",
     "machine_for": "lobsim.testing.machine",
     "command_lists": "lobsim.testing.strategies",
     "commands": "lobsim.testing.strategies",

@@ -164,12 +164,28 @@ def stale_sell_trigger(book: OrderBook) -> None:
     book._stops.sell_trigger = 94
 
 
+def nearer_buy_trigger(book: OrderBook) -> None:
+    book._stops.buy_trigger = 104
+
+
+def nearer_sell_trigger(book: OrderBook) -> None:
+    book._stops.sell_trigger = 96
+
+
 def overslept_buy(book: OrderBook) -> None:
     book.last_price = 105
 
 
+def long_overslept_buy(book: OrderBook) -> None:
+    book.last_price = 106
+
+
 def overslept_sell(book: OrderBook) -> None:
     book.last_price = 95
+
+
+def long_overslept_sell(book: OrderBook) -> None:
+    book.last_price = 94
 
 
 def crossed(book: OrderBook) -> None:
@@ -231,8 +247,12 @@ def another_order_expires(book: OrderBook) -> None:
         (stop_lost, "do not add up"),
         (stale_buy_trigger, "the cached buy trigger is stale"),
         (stale_sell_trigger, "the cached sell trigger is stale"),
+        (nearer_buy_trigger, "the cached buy trigger is stale"),
+        (nearer_sell_trigger, "the cached sell trigger is stale"),
         (overslept_buy, "a stop overslept its trigger"),
         (overslept_sell, "a stop overslept its trigger"),
+        (long_overslept_buy, "a stop overslept its trigger"),
+        (long_overslept_sell, "a stop overslept its trigger"),
         (crossed, "the book is crossed"),
         (outlived, "order 3 outlived its expiry"),
         (never_expires, "order 3 would never expire"),

@@ -158,6 +158,20 @@ def test_many_expiries_of_orders_that_are_done_are_forgotten() -> None:
     book.check()
 
 
+def test_tidying_up_does_not_lose_the_next_expiry() -> None:
+    book = OrderBook()
+    for order_id in range(100, 300):
+        book.submit(order_id, BUY, 1, 99, tif=GTD, expire_ns=10_000)
+        book.cancel(order_id)
+    book.submit(1, BUY, 1, 100, tif=GTD, expire_ns=50)
+    for order_id in range(300, 400):
+        book.submit(order_id, BUY, 1, 99, tif=GTD, expire_ns=10_000)
+        book.cancel(order_id)
+        assert book.next_expiry_ns == 50
+    same(book.submit(2, BUY, 1, 98, time_ns=60)[:1], [canceled(1, BUY, 1, 100, EXPIRED, t=50)])
+    book.check()
+
+
 def test_time_stands_still_without_one() -> None:
     book = OrderBook()
     assert book.time_ns == 0

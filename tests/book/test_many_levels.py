@@ -97,16 +97,59 @@ def test_a_thousand_levels_are_sold_through() -> None:
 def test_a_level_of_cancelled_orders_is_tidied_up() -> None:
     book = OrderBook()
     book.submit(0, BUY, 1, 100)
-    for order_id in range(1, 200):
+    for order_id in range(1, 400):
         book.submit(order_id, BUY, 1, 100)
     lengths = []
-    for order_id in range(1, 199):
+    for order_id in range(1, 399):
         book.cancel(order_id)
         book.check()
         lengths.append(len(book._bids.levels[100].queue))
-    assert max(length - 2 * count for length, count in zip(lengths, range(199, 1, -1), strict=True)) == 32
+    assert max(length - 2 * count for length, count in zip(lengths, range(399, 1, -1), strict=True)) == 32
     assert lengths[-1] < 40
-    assert book.snapshot().bids == ((100, ((0, 1, 0), (199, 1, 0))),)
+    assert book.snapshot().bids == ((100, ((0, 1, 0), (399, 1, 0))),)
+
+
+def test_the_near_end_of_the_index_is_halved_when_its_middle_grows() -> None:
+    book = OrderBook()
+    near, far = book._bids.near, book._bids.far
+    book.submit(1, BUY, 1, 1000)
+    book.submit(2, BUY, 1, 9000)
+    lengths = []
+    for order_id in range(3, 600):
+        book.submit(order_id, BUY, 1, 1000 + (order_id * 1237) % 7919)
+        lengths.append(len(near))
+        assert near == sorted(near)
+        assert not far or far[-1] < near[0]
+    book.check()
+    assert max(lengths) == 128
+    assert lengths[lengths.index(128) + 1] == 64
+    assert len(near) + len(far) == 599
+
+
+def test_the_near_end_is_filled_up_from_the_far_one() -> None:
+    book = OrderBook()
+    book.submit(1, BUY, 1, 5000)
+    for order_id in range(2, 400):
+        book.submit(order_id, BUY, 1, 5000 - order_id)
+    assert (len(book._bids.near), len(book._bids.far)) == (1, 398)
+    book.cancel(1)
+    assert (len(book._bids.near), len(book._bids.far)) == (64, 398 - 64)
+    assert book.best_bid == 4998
+    book.check()
+
+
+def test_empty_levels_are_kept_for_a_while() -> None:
+    book = OrderBook()
+    book.submit(1, SELL, 1, 1000)
+    filed = []
+    for price in range(1001, 5000):
+        book.submit(2, SELL, 1, price)
+        book.cancel(2)
+        filed.append(len(book._asks.levels))
+    assert filed[:1023] == list(range(2, 1025))
+    assert filed[1023] == 2
+    assert max(filed) == 2 * 2 + 1024
+    book.check()
 
 
 def test_a_level_of_replaced_orders_is_tidied_up() -> None:

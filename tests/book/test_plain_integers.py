@@ -70,7 +70,9 @@ def test_plain_integers_do_as_well(commands: list[Command]) -> None:
 
 def test_sides_and_owners_are_told_by_value() -> None:
     book = OrderBook()
-    book.submit(1, 0, 5, 100, owner=int("1234"))
-    book.submit(2, 1, 5, 101, owner=int("1234"))
+    book.submit(1, BUY, 5, 100, owner=int("1234"))
+    book.submit(2, SELL, 5, 101, owner=int("1234"))
     assert [event.order_id for event in book.cancel_all(int("1234"), 1)] == [2]
     assert [event.order_id for event in book.cancel_all(int("1234"))] == [1]
+    book.submit(1, BUY, int("1000"), 100, display_qty=int("1000"))
+    assert book.order(1).display_qty == 0

@@ -80,6 +80,13 @@ def test_a_stop_whose_price_is_already_there_acts_at_once(side, trigger, last, w
     book.check()
 
 
+def test_a_stop_that_acts_at_once_and_shows_everything_is_no_iceberg() -> None:
+    book = OrderBook()
+    print_trade(book, 100)
+    events = book.submit(1, BUY, 5, 90, trigger_price=100, display_qty=5)
+    same(events, [accepted(1, BUY, 5, 90, trigger=100, display=5), triggered(1, BUY, 5, 90, trigger=100)])
+
+
 def test_a_stop_market_order_sells_into_the_hole() -> None:
     book = make_book(bids=[(100, [1]), (90, [2]), (80, [9])])
     book.submit(7, SELL, 4, trigger_price=100, owner=5, purpose=Purpose.STOP_OUT)

@@ -29,7 +29,7 @@ def test_only_the_machine_and_the_strategies_need_hypothesis() -> None:
     assert "hypothesis" in loaded_by("from lobsim.testing import machine_for")
 
 
-@pytest.mark.parametrize("name", ["machine_for", "orders", "commands", "command_lists"])
+@pytest.mark.parametrize("name", ["machine_for", "orders", "commands", "command_lists", "Range"])
 def test_without_hypothesis_the_message_says_what_to_install(name) -> None:
     code = f"import sys; sys.modules['hypothesis'] = None\nimport lobsim.testing\nlobsim.testing.{name}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -20,8 +20,7 @@ from lobsim.events import (
     SubmitOrder,
     TimeInForce,
 )
-from lobsim.testing import ALL_FEATURES, Feature, MismatchError, ReferenceBook, machine_for, replay
-from lobsim.testing.strategies import Range
+from lobsim.testing import ALL_FEATURES, Feature, MismatchError, Range, ReferenceBook, machine_for, replay
 from tests.testing.adapters import LobsimEngine
 from tests.testing.toy_engine import ToyAdapter, ToyEngine
 
