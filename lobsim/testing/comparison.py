@@ -21,10 +21,24 @@ from lobsim.testing.wording import (
 
 MakeEngine = Callable[[], Engine]
 Views = dict[str, object]
+Simplify = Callable[[list[Command], Callable[[list[Command]], bool]], list[Command]]
 
 
 class MismatchError(AssertionError):
-    """Engine and reference disagree. The message shows where, and a script that shows it again."""
+    """Engine and reference disagree. The message shows where, and a script that shows it again.
+
+    It is made when somebody reads it: Hypothesis raises hundreds of these before it shows one.
+    """
+
+    def __init__(self, tell: Callable[[], str]) -> None:
+        super().__init__()
+        self._tell = tell
+        self._text: str | None = None
+
+    def __str__(self) -> str:
+        if self._text is None:
+            self._text = self._tell()
+        return self._text
 
 
 @dataclass(frozen=True)
@@ -95,14 +109,18 @@ def checked_factory(make_engine: MakeEngine) -> MakeEngine:
 
 
 class Comparison:
-    """One engine next to one reference. `step` sends a command to both and raises `MismatchError` if they disagree."""
+    """One engine next to one reference. `step` sends a command to both and raises `MismatchError` if they disagree.
 
-    def __init__(self, make_engine: MakeEngine, terms: Terms) -> None:
+    `simplify(commands, fails)` may return a shorter list that fails as well; the message then tells that one.
+    """
+
+    def __init__(self, make_engine: MakeEngine, terms: Terms, simplify: Simplify | None = None) -> None:
         self.reference = ReferenceBook(replace_keeps_priority=terms.replace_keeps_priority)
         self.commands: list[Command] = []
         self._make_engine = make_engine
         self._engine = make_engine()
         self._terms = terms
+        self._simplify = simplify
         wanted = QUESTIONS if terms.questions is None else tuple(name for name in QUESTIONS if name in terms.questions)
         self._questions = [name for name in wanted if terms.questions is not None or hasattr(self._engine, name)]
         self._check = getattr(self._engine, "check", None)
@@ -184,20 +202,39 @@ class Comparison:
         questions = [(Side.BUY, price) for price, _ in bids[1:2] + bids[-1:]]
         return questions + [(Side.SELL, price) for price, _ in asks[1:2] + asks[-1:]]
 
-    def _before(self) -> ReferenceBook:
-        """The reference as it stood before the last command."""
-        book = ReferenceBook(replace_keeps_priority=self._terms.replace_keeps_priority)
-        for command in self.commands[:-1]:
-            book.apply(command)
-        return book
-
     def _mismatch(self, what: str) -> MismatchError:
-        count = len(self.commands)
-        given = self._terms.given
-        return MismatchError(
-            f"engine and reference disagree at command {count}:\n\n    {describe_command(self.commands[-1])}\n\n"
-            f"{what}\n\nThe book before that command, according to the reference:\n\n{ladder(self._before())}\n\n"
-            f"To see it again, run:\n\n{script(self._make_engine, self.commands, given)}"
+        commands = list(self.commands)
+        return MismatchError(lambda: self._simplest(commands) or self._tell(commands, what))
+
+    def _simplest(self, commands: list[Command]) -> str | None:
+        """The message of a simpler list that fails too, if there is one."""
+        simplest = self._simplify(commands, self._fails) if self._simplify else commands
+        return self._failure(simplest) if simplest != commands else None
+
+    def _fails(self, commands: list[Command]) -> bool:
+        return self._run(commands) is not None
+
+    def _failure(self, commands: list[Command]) -> str | None:
+        error = self._run(commands)
+        return None if error is None else str(error)
+
+    def _run(self, commands: list[Command]) -> MismatchError | None:
+        comparison = Comparison(self._make_engine, self._terms)
+        try:
+            for command in commands:
+                comparison.step(command)
+        except MismatchError as error:
+            return error
+        return None
+
+    def _tell(self, commands: list[Command], what: str) -> str:
+        book = ReferenceBook(replace_keeps_priority=self._terms.replace_keeps_priority)
+        for command in commands[:-1]:
+            book.apply(command)
+        return (
+            f"engine and reference disagree at command {len(commands)}:\n\n    {describe_command(commands[-1])}\n\n"
+            f"{what}\n\nThe book before that command, according to the reference:\n\n{ladder(book)}\n\n"
+            f"To see it again, run:\n\n{script(self._make_engine, commands, self._terms.given)}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from lobsim.events import CancelOrder, Command, EventKind, ReplaceOrder, Side, SubmitOrder
 from lobsim.testing.comparison import Comparison, MakeEngine, Terms, checked_factory
 from lobsim.testing.engine import ALL_FEATURES, Feature, parse_features
+from lobsim.testing.minimise import minimised
 from lobsim.testing.strategies import Range, command_families, placed
 
 
@@ -25,7 +27,8 @@ class EngineMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         cls = type(self)
-        self._comparison = Comparison(cls.make_engine, cls.terms)
+        simplify = partial(minimised, features=cls.features)
+        self._comparison = Comparison(cls.make_engine, cls.terms, simplify)
         self._last_id = 0
 
     def _send(self, step: Command, family: str) -> None:
