@@ -4,7 +4,7 @@
     python tools/vacuum.py pool                  fall and P(fall > 60 %) against the pool of patient bids
     python tools/vacuum.py stray                 the crash with the range of the stray bids halved
 
-All take ``--seeds 101:121`` (first and one past the last), ``--workers 2`` and ``--json FILE``. Seeds are paired: a
+All take ``--seeds 401:421`` (first and one past the last), ``--workers 2`` and ``--json FILE``. Seeds are paired: a
 mechanism that is off shifts nobody else's draws. Medians come with quartiles. Every run's ledger is proved, account by
 account, and every book checked: a run that does not add up stops the study.
 """
@@ -33,7 +33,7 @@ CELLS = {
     "neither": ["market_makers.withdrawal=false", "liquidation_bots.enabled=false"],
     "both, no account liquidation": ["account_liquidation.enabled=false"],
 }
-POOLS = [5_000_000, 7_000_000, 8_000_000, 9_000_000, 10_000_000, 12_000_000, 15_000_000, 18_000_000, 90_000_000]
+POOLS = [5_000_000, 7_000_000, 8_500_000, 10_000_000, 12_000_000, 17_000_000, 85_000_000]
 STRAY = {"as it is": [], "half the range": ["stray_bids.nearest=0.2", "stray_bids.furthest=0.475"]}
 
 Row = dict[str, Any]
@@ -135,14 +135,14 @@ def print_curve(rows: dict[str, list[Row]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["cells", "pool", "stray"])
-    parser.add_argument("--seeds", default="101:121", help="first:one past the last")
+    parser.add_argument("--seeds", default="401:421", help="first:one past the last")
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     parser.add_argument("--json", type=Path, help="also write every run's figures here")
     arguments = parser.parse_args()
     first, last = (int(part) for part in arguments.seeds.split(":"))
     cells = {
         "cells": CELLS,
-        "pool": {f"pool ${pool / 1e6:g}M": [f"patient_bids.pool={pool}"] for pool in POOLS},
+        "pool": {f"pool of {pool / 1e6:g} M USDT": [f"patient_bids.pool={pool}"] for pool in POOLS},
         "stray": STRAY,
     }[arguments.part]
     rows = study(cells, range(first, last), arguments.workers)
