@@ -331,7 +331,7 @@ class OrderBook(BookMechanics):
             heappush(self._expiries, (expire_ns, seq, order_id, terms))
             self._next_expiry = self._expiries[0][0]
             if len(self._expiries) > 2 * len(self._orders) + 64:
-                self._compact_expiries(order_id)
+                self._compact_expiries(terms)
         if trigger is not None:
             self._seq = seq + 1
             if not is_triggered(side, trigger, self.last_price):

@@ -109,7 +109,6 @@ class BookMechanics(BookQueries):
                     if maker.hidden:
                         self._refresh(maker, level, now, events)
                     else:
-                        maker.leaves = 0
                         level.count -= 1
                         del orders[maker_id]
                         if maker_owner:
@@ -249,7 +248,6 @@ class BookMechanics(BookQueries):
             assert order.terms is not None
             trigger = order.terms.trigger_price
             self._stops.remove(order)
-            order.leaves = 0
         else:
             self._unlink(order, level)
         del self._orders[order_id]
@@ -324,13 +322,13 @@ class BookMechanics(BookQueries):
                 self._remove(order, Reason.EXPIRED, expire_ns, events)
         self._next_expiry = expiries[0][0] if expiries else NEVER_NS
 
-    def _compact_expiries(self, incoming_id: int) -> None:
+    def _compact_expiries(self, incoming: Terms) -> None:
         """Forget expiries of orders that are done; called when they outnumber live orders, so amortised O(1)."""
         live = self._orders
         self._expiries = [
             entry
             for entry in self._expiries
-            if entry[2] == incoming_id or ((order := live.get(entry[2])) is not None and order.terms is entry[3])
+            if entry[3] is incoming or ((order := live.get(entry[2])) is not None and order.terms is entry[3])
         ]
         heapify(self._expiries)
         self._next_expiry = self._expiries[0][0]

@@ -41,8 +41,8 @@ class Terms(NamedTuple):
 class Order:
     """A live order. `leaves` is displayed and open, `hidden` the rest of an iceberg.
 
-    `level` is None while a stop sleeps (its whole quantity is in `leaves`). An order that is done, or was replaced by a
-    new one further back, has ``leaves == 0``; its entry in the level's queue is skipped when the queue gets there.
+    `level` is None while a stop sleeps (its whole quantity is in `leaves`). An order that was cancelled, or replaced by
+    a new one further back, has ``leaves == 0``; its entry in the level's queue is skipped when the queue gets there.
     """
 
     __slots__ = ("hidden", "leaves", "level", "order_id", "owner", "price", "purpose", "side", "terms")

@@ -78,6 +78,10 @@ def misfiled_level(book: OrderBook) -> None:
     book._asks.levels[-101].price = 102
 
 
+def misfiled_level_the_other_way(book: OrderBook) -> None:
+    book._asks.levels[-101].price = 100
+
+
 def misfiled_key(book: OrderBook) -> None:
     book._bids.levels[97].key = 98
 
@@ -156,6 +160,18 @@ def stop_lost(book: OrderBook) -> None:
     book._orders[7] = book._orders[8]
 
 
+def stop_not_on_file(book: OrderBook) -> None:
+    del book._orders[8]
+
+
+def another_stop_on_file(book: OrderBook) -> None:
+    stop = book._orders[8]
+    twin = type(stop)()
+    for name in type(stop).__slots__:
+        setattr(twin, name, getattr(stop, name))
+    book._orders[8] = twin
+
+
 def stale_buy_trigger(book: OrderBook) -> None:
     book._stops.buy_trigger = 106
 
@@ -205,6 +221,10 @@ def outlived(book: OrderBook) -> None:
     book.time_ns = 50
 
 
+def long_outlived(book: OrderBook) -> None:
+    book.time_ns = 51
+
+
 def never_expires(book: OrderBook) -> None:
     book._expiries.clear()
 
@@ -228,6 +248,7 @@ def another_order_expires(book: OrderBook) -> None:
         (level_not_indexed, "the index is out of order"),
         (empty_level_above_the_best, "an empty level stands above the best"),
         (misfiled_level, "level 102 is misfiled"),
+        (misfiled_level_the_other_way, "level 100 is misfiled"),
         (misfiled_key, "level 97 is misfiled"),
         (drifted_quantity, "displayed quantity drifted at 99"),
         (drifted_hidden, "hidden quantity drifted at 99"),
@@ -245,6 +266,8 @@ def another_order_expires(book: OrderBook) -> None:
         (owner_kept, "the owners' lists differ"),
         (anonymous_owner, "the owners' lists differ"),
         (stop_lost, "do not add up"),
+        (stop_not_on_file, "do not add up"),
+        (another_stop_on_file, "sleeping stops differ"),
         (stale_buy_trigger, "the cached buy trigger is stale"),
         (stale_sell_trigger, "the cached sell trigger is stale"),
         (nearer_buy_trigger, "the cached buy trigger is stale"),
@@ -255,6 +278,7 @@ def another_order_expires(book: OrderBook) -> None:
         (long_overslept_sell, "a stop overslept its trigger"),
         (crossed, "the book is crossed"),
         (outlived, "order 3 outlived its expiry"),
+        (long_outlived, "order 3 outlived its expiry"),
         (never_expires, "order 3 would never expire"),
         (expires_at_another_time, "order 3 would never expire"),
         (another_order_expires, "order 3 would never expire"),

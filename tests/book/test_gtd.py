@@ -165,11 +165,28 @@ def test_tidying_up_does_not_lose_the_next_expiry() -> None:
         book.cancel(order_id)
     book.submit(1, BUY, 1, 100, tif=GTD, expire_ns=50)
     for order_id in range(300, 400):
+        before = len(book._expiries)
         book.submit(order_id, BUY, 1, 99, tif=GTD, expire_ns=10_000)
         book.cancel(order_id)
         assert book.next_expiry_ns == 50
+        if len(book._expiries) < before:
+            break  # just tidied up
+    assert len(book._expiries) == 2
     same(book.submit(2, BUY, 1, 98, time_ns=60)[:1], [canceled(1, BUY, 1, 100, EXPIRED, t=50)])
     book.check()
+
+
+def test_expiries_of_one_id_used_again_and_again_are_forgotten_too() -> None:
+    book = OrderBook()
+    kept = []
+    for turn in range(300):
+        book.submit(5, BUY, 1, 99, tif=GTD, expire_ns=10_000 + turn)
+        kept.append(len(book._expiries))
+        book.cancel(5)
+    book.submit(5, BUY, 1, 99, tif=GTD, expire_ns=20_000)
+    assert max(kept) == 64
+    assert book.advance(15_000) == []
+    assert len(book.advance(20_000)) == 1
 
 
 def test_time_stands_still_without_one() -> None:

@@ -66,15 +66,18 @@ def test_the_engine_agrees_with_the_reference_over_many_levels(monkeypatch, near
 def test_forgotten_levels_come_back_and_are_not_mistaken_for_others(monkeypatch) -> None:
     monkeypatch.setattr(side, "_KEEP_EMPTY", 4)
     book = OrderBook()
-    book.submit(1, SELL, 1, 1000)
+    for order_id, price in ((1, 1000), (3, 5000), (4, 5001)):
+        book.submit(order_id, SELL, 1, price)
     filed = []
     for price in range(1001, 1100):
         book.submit(2, SELL, 1, price)
         book.cancel(2)
         book.check()
         filed.append(len(book._asks.levels))
-    assert max(filed) == 2 * 2 + 4, "more than twice those needed the last time, and 4"
-    assert book.asks() == [(1000, 1)]
+    assert max(filed) == 2 * 4 + 4, "more than twice those needed the last time, and 4"
+    assert book.asks() == [(1000, 1), (5000, 1), (5001, 1)]
+    book.cancel(3)
+    book.cancel(4)
     book.submit(2, SELL, 5, 1050)
     book.submit(3, SELL, 6, 1001)
     assert book.asks() == [(1000, 1), (1001, 6), (1050, 5)]
@@ -154,12 +157,13 @@ def test_empty_levels_are_kept_for_a_while() -> None:
 
 def test_a_level_of_replaced_orders_is_tidied_up() -> None:
     book = OrderBook()
-    book.submit(1, BUY, 1, 100)
-    book.submit(2, BUY, 1, 100)
+    for order_id in (1, 2, 3, 4, 5):
+        book.submit(order_id, BUY, 1, 100)
     lengths = []
     for _ in range(100):
         book.replace(1, 1, 100)
         book.check()
         lengths.append(len(book._bids.levels[100].queue))
-    assert max(lengths) == 2 * 1 + 32 + 1, "tidied when more than 32 entries beyond twice the live orders are dead"
-    assert book.snapshot().bids == ((100, ((2, 1, 0), (1, 1, 0))),)
+    assert max(lengths) == 2 * 4 + 32 + 1, "tidied when more than 32 entries beyond twice the live orders are dead"
+    assert min(lengths[60:]) < 10
+    assert [order_id for order_id, _, _ in book.snapshot().bids[0][1]] == [2, 3, 4, 5, 1]

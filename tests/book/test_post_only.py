@@ -51,6 +51,14 @@ def test_post_only_goes_with_gtd_and_icebergs() -> None:
     assert book.order(1).hidden_qty == 7
 
 
+@pytest.mark.parametrize(("side", "price"), [(BUY, 2**53), (SELL, 1)])
+@pytest.mark.parametrize("qty", [1, 2**53])
+def test_the_reason_is_the_crossing_however_large_the_numbers(side, price, qty) -> None:
+    book = make_book(bids=[(100, [5])], asks=[(102, [5])])
+    book.submit(9, side, 5, 101, post_only=True)
+    same(book.replace(9, qty, price), [replace_rejected(9, qty, price, Reason.POST_ONLY_CROSSES, side=side)])
+
+
 def test_a_post_only_order_stays_one_when_it_is_replaced() -> None:
     book = make_book(bids=[(100, [5])])
     book.submit(9, SELL, 5, 103, post_only=True, owner=3)

@@ -157,9 +157,10 @@ def test_an_iceberg_replaced_and_hit_refreshes() -> None:
         (2**53 + 1, 100, Reason.BAD_QTY),
         (1, 0, Reason.BAD_PRICE),
         (1, -1, Reason.BAD_PRICE),
-        (1, 2**53 + 1, Reason.BAD_PRICE),
         (1, None, Reason.BAD_PRICE),
         (0, 0, Reason.BAD_QTY),
+        (1, 2**53 + 1, Reason.BAD_PRICE),
+        (2**53, 0, Reason.BAD_PRICE),
         (0, None, Reason.BAD_QTY),
     ],
 )

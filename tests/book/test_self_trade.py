@@ -104,6 +104,18 @@ def test_the_incoming_orders_choice_counts_not_the_resting_ones() -> None:
     assert book.submit(4, SELL, 5, 101, owner=7, self_trade=ALLOW)[1].kind == EventKind.TRADE
 
 
+@pytest.mark.parametrize(("mode", "met"), [(ALLOW, "TRADE"), (NEWEST, "CANCELED")])
+@pytest.mark.parametrize("filled", [0, 2])
+def test_the_choice_is_kept_while_the_order_rests(mode, met, filled) -> None:
+    book = OrderBook()
+    if filled:
+        book.submit(1, SELL, filled, 100, owner=8)
+    book.submit(2, BUY, 5, 100, owner=7, self_trade=mode)
+    book.submit(3, SELL, 5, 105, owner=7)
+    events = book.replace(2, 5, 105)
+    assert [event.kind.name for event in events] == ["REPLACED", met]
+
+
 @pytest.mark.parametrize("mode", SelfTrade)
 def test_anonymous_and_foreign_orders_always_trade(mode) -> None:
     book = OrderBook()

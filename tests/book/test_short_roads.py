@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lobsim.book import OrderBook
+from lobsim.book import OrderBook, side
 from lobsim.book.side import BookSide, Order, PriceLevel
 from lobsim.events import SelfTrade, TimeInForce
 from tests.book.expect import BUY, SELL, make_book
@@ -26,6 +26,15 @@ def test_plain_limit_orders_are_handled_in_one_piece(monkeypatch, tif, mode, pri
     book = make_book(asks=[(100, [5])])
     monkeypatch.setattr(OrderBook, "_submit_special", closed)
     book.submit(9, BUY, 3, price, tif=tif, owner=4, self_trade=mode)
+
+
+@pytest.mark.parametrize("number", [1, 2**53])
+def test_so_are_the_largest_and_the_smallest(monkeypatch, number) -> None:
+    book = OrderBook()
+    monkeypatch.setattr(OrderBook, "_submit_special", closed)
+    book.submit(1, BUY, int(str(number)), 5)
+    book.submit(2, BUY, 5, int(str(number)))
+    assert len(book) == 2
 
 
 @pytest.mark.parametrize(
@@ -105,6 +114,8 @@ def test_stops_are_not_looked_at_while_no_trigger_is_reached(monkeypatch) -> Non
 
 
 def test_orders_and_levels_are_told_apart_by_identity(monkeypatch) -> None:
+    monkeypatch.setattr(side, "_NEAR", 2)
+    monkeypatch.setattr(side, "_KEEP_EMPTY", 3)
     monkeypatch.setattr(Order, "__eq__", closed)
     monkeypatch.setattr(PriceLevel, "__eq__", closed)
     engine = LobsimEngine()
@@ -122,8 +133,8 @@ def visited(monkeypatch) -> list[int]:
     prices: list[int] = []
     descending = BookSide.descending
 
-    def watched(side: BookSide) -> Iterator[PriceLevel]:
-        for level in descending(side):
+    def watched(book_side: BookSide) -> Iterator[PriceLevel]:
+        for level in descending(book_side):
             prices.append(level.price)
             yield level
 
