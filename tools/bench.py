@@ -87,6 +87,7 @@ def bench_run(scenario: str, until: str, rounds: int) -> None:
     path = Path(scenario) if Path(scenario).exists() else ROOT / "scenarios" / f"{scenario}.toml"
     until_ns = parse_duration(until)
     rates = []
+    by_processor = []
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             loaded = load_scenario(path)
@@ -95,8 +96,12 @@ def bench_run(scenario: str, until: str, rounds: int) -> None:
             wall, processor = time.perf_counter() - wall, time.process_time() - processor
             messages = run.manifest["summary"]["messages"]
         rates.append(messages / wall)
+        by_processor.append(messages / processor)
         print(f"round {number + 1}: {messages:,} order messages in {wall:.2f} s ({processor:.2f} s of processor)")
-    print(f"{path.stem}: median {statistics.median(rates):,.0f} order messages/s, recorded to disk, building included")
+    print(
+        f"{path.stem}: median {statistics.median(rates):,.0f} order messages/s by the clock, "
+        f"{statistics.median(by_processor):,.0f} by processor time; built, run, recorded to disk and checked"
+    )
 
 
 def bench_memory() -> None:
