@@ -94,6 +94,18 @@ def drifted_hidden(book: OrderBook) -> None:
     book._bids.levels[99].hidden -= 1
 
 
+def index_of_a_level_that_is_not(book: OrderBook) -> None:
+    book._bids.far.add(50)
+
+
+def misfiled_key_the_other_way(book: OrderBook) -> None:
+    book._bids.levels[97].key = 96
+
+
+def order_at_a_better_price(book: OrderBook) -> None:
+    book._orders[1].price = 100
+
+
 def miscounted_orders(book: OrderBook) -> None:
     book._bids.levels[99].count += 1
 
@@ -246,10 +258,12 @@ def another_order_expires(book: OrderBook) -> None:
         (best_of_an_empty_side, "best key"),
         (index_out_of_order, "the index is out of order"),
         (level_not_indexed, "the index is out of order"),
+        (index_of_a_level_that_is_not, "the index is out of order"),
         (empty_level_above_the_best, "an empty level stands above the best"),
         (misfiled_level, "level 102 is misfiled"),
         (misfiled_level_the_other_way, "level 100 is misfiled"),
         (misfiled_key, "level 97 is misfiled"),
+        (misfiled_key_the_other_way, "level 97 is misfiled"),
         (drifted_quantity, "displayed quantity drifted at 99"),
         (drifted_hidden, "hidden quantity drifted at 99"),
         (miscounted_orders, "level 99 counts 3 orders, holds 2"),
@@ -257,6 +271,7 @@ def another_order_expires(book: OrderBook) -> None:
         (order_of_another_level, "order 1 points to another level"),
         (order_of_the_other_side, "order 1 rests on the wrong side"),
         (order_at_another_price, "order 1 rests at the wrong price"),
+        (order_at_a_better_price, "order 1 rests at the wrong price"),
         (negative_quantity, "order 1 has negative quantity"),
         (negative_hidden, "order 2 has negative hidden quantity"),
         (order_not_on_file, "order 2 rests but is not on file"),
@@ -288,6 +303,31 @@ def test_check_sees(book: OrderBook, damage: Callable[[OrderBook], None], words:
     damage(book)
     with pytest.raises(CheckError, match=f"^order book: .*{words}"):
         book.check()
+
+
+def test_check_compares_numbers_not_objects() -> None:
+    def another(number: int) -> int:
+        return int(str(number))
+
+    book = OrderBook()
+    for order_id in range(1000, 1400):
+        book.submit(order_id, BUY, 5000, 6000, owner=2000, display_qty=300)
+    book.submit(1, SELL, 5000, 7000, tif=TimeInForce.GTD, expire_ns=9000)
+    book.submit(2, SELL, 5000, 5500, trigger_price=5800)
+    book.submit(3, BUY, 5000, 7500, trigger_price=7100)
+    for side in (book._bids, book._asks):
+        side.best_key = another(side.best_key)
+        for level in side.levels.values():
+            for name in ("key", "price", "qty", "hidden", "count"):
+                setattr(level, name, another(getattr(level, name)))
+        side.near[:] = [another(key) for key in side.near]
+    for order in book._orders.values():
+        for name in ("order_id", "owner", "side", "price", "leaves", "hidden"):
+            setattr(order, name, another(int(getattr(order, name))))
+    book._stops.buy_trigger = another(book._stops.buy_trigger)
+    book._stops.sell_trigger = another(book._stops.sell_trigger)
+    book._expiries[0] = (another(9000), 0, another(1), book._expiries[0][3])
+    book.check()
 
 
 def test_the_message_carries_the_state(book: OrderBook) -> None:

@@ -176,6 +176,18 @@ def test_tidying_up_does_not_lose_the_next_expiry() -> None:
     book.check()
 
 
+def test_expiries_are_tidied_up_when_they_outnumber_twice_the_live_orders() -> None:
+    book = OrderBook()
+    for order_id in range(50):
+        book.submit(order_id, BUY, 1, 100)
+    kept = []
+    for order_id in range(100, 500):
+        book.submit(order_id, BUY, 1, 99, tif=GTD, expire_ns=10_000)
+        kept.append(len(book._expiries))
+        book.cancel(order_id)
+    assert max(kept) == 2 * 50 + 64
+
+
 def test_expiries_of_one_id_used_again_and_again_are_forgotten_too() -> None:
     book = OrderBook()
     kept = []

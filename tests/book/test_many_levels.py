@@ -157,13 +157,13 @@ def test_empty_levels_are_kept_for_a_while() -> None:
 
 def test_a_level_of_replaced_orders_is_tidied_up() -> None:
     book = OrderBook()
-    for order_id in (1, 2, 3, 4, 5):
+    for order_id in range(1, 22):
         book.submit(order_id, BUY, 1, 100)
     lengths = []
-    for _ in range(100):
+    for _ in range(200):
         book.replace(1, 1, 100)
         book.check()
         lengths.append(len(book._bids.levels[100].queue))
-    assert max(lengths) == 2 * 4 + 32 + 1, "tidied when more than 32 entries beyond twice the live orders are dead"
-    assert min(lengths[60:]) < 10
-    assert [order_id for order_id, _, _ in book.snapshot().bids[0][1]] == [2, 3, 4, 5, 1]
+    assert max(lengths) == 2 * 20 + 32 + 1, "tidied when more than 32 entries beyond twice the live orders are dead"
+    assert min(lengths[60:]) == 20 + 1
+    assert [order_id for order_id, _, _ in book.snapshot().bids[0][1]] == [*range(2, 22), 1]

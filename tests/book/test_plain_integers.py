@@ -74,5 +74,8 @@ def test_sides_and_owners_are_told_by_value() -> None:
     book.submit(2, SELL, 5, 101, owner=int("1234"))
     assert [event.order_id for event in book.cancel_all(int("1234"), 1)] == [2]
     assert [event.order_id for event in book.cancel_all(int("1234"))] == [1]
-    book.submit(1, BUY, int("1000"), 100, display_qty=int("1000"))
+    book.submit(1, BUY, int("1000"), int("5000"), display_qty=int("1000"), owner=int("1234"))
     assert book.order(1).display_qty == 0
+    assert book.replace(1, int("900"), int("5000"))[0].kept_priority == 1
+    fok, allow = int(TimeInForce.FOK), int(SelfTrade.ALLOW)
+    assert len(book.submit(2, SELL, 900, tif=fok, owner=int("1234"), self_trade=allow)) == 2

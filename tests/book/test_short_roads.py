@@ -19,8 +19,8 @@ def closed(*_: object) -> None:
     raise AssertionError("this is the long road")
 
 
-@pytest.mark.parametrize("tif", [TimeInForce.GTC, TimeInForce.IOC])
-@pytest.mark.parametrize("mode", [SelfTrade.CANCEL_NEWEST, SelfTrade.ALLOW])
+@pytest.mark.parametrize("tif", [TimeInForce.GTC, TimeInForce.IOC, int(TimeInForce.IOC)])
+@pytest.mark.parametrize("mode", [SelfTrade.CANCEL_NEWEST, SelfTrade.ALLOW, int(SelfTrade.ALLOW)])
 @pytest.mark.parametrize("price", [99, 101])
 def test_plain_limit_orders_are_handled_in_one_piece(monkeypatch, tif, mode, price) -> None:
     book = make_book(asks=[(100, [5])])
@@ -94,6 +94,9 @@ def test_the_same_moment_is_no_step_of_the_clock(monkeypatch) -> None:
     book.replace(2, 1, 100, time_ns=int("100000"))
     book.cancel_all(3, time_ns=int("100000"))
     book.advance(int("100000"))
+    monkeypatch.setattr(OrderBook, "advance", closed)
+    book.submit(9, BUY, 1, 98, time_ns=int("100000"))
+    book.cancel(9, time_ns=int("100000"))
 
 
 def test_a_resting_order_is_cancelled_in_one_piece(monkeypatch) -> None:
