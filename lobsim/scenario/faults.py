@@ -14,6 +14,7 @@ from typing import get_args
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
+from lobsim.agents import agent_kinds
 from lobsim.scenario.limits import limits
 from lobsim.scenario.schema import Instrument, ScenarioFile, Shock
 from lobsim.units import NS_PER_MINUTE
@@ -98,6 +99,8 @@ def _references(file: ScenarioFile) -> Iterator[str]:
         else:
             for agent_name in event.agents:
                 yield from _known(f"{where}.agents", agent_name, file.agents, "agent")
+                if agent_name in file.agents and agent_kinds()[file.agents[agent_name].kind].is_crowd:
+                    yield f"{where}.agents: {agent_name!r} is a crowd, whose latency is constant; name other agents"
     for number, tape in enumerate(file.tapes):
         yield from _known(f"tapes[{number}].instrument", tape.instrument, file.instruments, "instrument")
 
@@ -134,6 +137,8 @@ def _markets(file: ScenarioFile) -> Iterator[str]:
                     f"{where}.instrument: margin accounts need an instrument quoted in the numeraire "
                     f"{file.scenario.numeraire!r}; {agent.instrument!r} is quoted in {instrument.quote!r}"
                 )
+        if agent.latency_sigma and agent_kinds()[agent.kind].is_crowd:
+            yield f"{where}.latency_sigma: {agent.kind} stands for a crowd, whose latency is constant; leave it out"
         if agent.kind == "liquidation-bot" and not any(
             lender.instrument == agent.instrument for lender in file.lenders.values()
         ):

@@ -134,6 +134,16 @@ def test_all_faults_are_told_at_once_with_line_and_key(tmp_path: Path) -> None:
         ('kind = "background"', 'kind = "backgroud"', "agents.background.kind: 'backgroud' is none of "),
         ('kind = "background"', "", "agents.background.kind: is missing"),
         ('kind = "shock"', 'kind = "quake"', "exogenous[0].kind: 'quake' is none of "),
+        (
+            'agents = ["liquidation_bots"]',
+            'agents = ["background"]',
+            "exogenous[1].agents: 'background' is a crowd, whose latency is constant",
+        ),
+        (
+            'kind = "background"',
+            'kind = "background"\nlatency_sigma = 0.5',
+            "agents.background.latency_sigma: background stands for a crowd",
+        ),
         ("change = -0.17", "change = -1.5", "exogenous[0].change: -1.5: should be greater than -1"),
         ("change = -0.17", 'change = "-0.17"', "exogenous[0].change: '-0.17': a number is wanted, without quotes"),
         ("count = 3", "count = 3.0", "agents.market_makers.count: 3.0: a whole number is wanted"),
