@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("paths", nargs="*")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--until", default="30m", help="simulated time of `run`")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.what == "engine":
         bench_engine([Path(path) for path in arguments.paths] or published_workloads(), arguments.rounds)
     elif arguments.what == "run":
