@@ -106,6 +106,26 @@ def order_at_a_better_price(book: OrderBook) -> None:
     book._orders[1].price = 100
 
 
+def best_key_too_high(book: OrderBook) -> None:
+    book._bids.best_key = 100
+
+
+def order_of_the_side_below(book: OrderBook) -> None:
+    book._orders[4].side = BUY
+
+
+def too_little_quantity(book: OrderBook) -> None:
+    book._bids.levels[99].qty -= 1
+
+
+def too_much_hidden(book: OrderBook) -> None:
+    book._bids.levels[99].hidden += 1
+
+
+def too_few_orders(book: OrderBook) -> None:
+    book._bids.levels[99].count -= 1
+
+
 def miscounted_orders(book: OrderBook) -> None:
     book._bids.levels[99].count += 1
 
@@ -255,6 +275,7 @@ def another_order_expires(book: OrderBook) -> None:
         (stale_best, "the cached best level is not the best level"),
         (no_best, "the cached best level is not the best level"),
         (stale_key, "an empty level stands above the best"),
+        (best_key_too_high, "the cached best key is not the best level's"),
         (best_of_an_empty_side, "best key"),
         (index_out_of_order, "the index is out of order"),
         (level_not_indexed, "the index is out of order"),
@@ -265,6 +286,10 @@ def another_order_expires(book: OrderBook) -> None:
         (misfiled_key, "level 97 is misfiled"),
         (misfiled_key_the_other_way, "level 97 is misfiled"),
         (drifted_quantity, "displayed quantity drifted at 99"),
+        (too_little_quantity, "displayed quantity drifted at 99"),
+        (too_much_hidden, "hidden quantity drifted at 99"),
+        (too_few_orders, "level 99 counts 1 orders, holds 2"),
+        (order_of_the_side_below, "order 4 rests on the wrong side"),
         (drifted_hidden, "hidden quantity drifted at 99"),
         (miscounted_orders, "level 99 counts 3 orders, holds 2"),
         (queue_of_an_empty_level, "empty level 104 keeps a queue"),

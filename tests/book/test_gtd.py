@@ -188,6 +188,19 @@ def test_expiries_are_tidied_up_when_they_outnumber_twice_the_live_orders() -> N
     assert max(kept) == 2 * 50 + 64
 
 
+@pytest.mark.parametrize("step", [1, -1])
+def test_stale_expiries_of_a_live_id_are_forgotten(step) -> None:
+    book = OrderBook()
+    kept = []
+    for turn in range(300):
+        book.submit(5, BUY, 1, 99, tif=GTD, expire_ns=10_000 + step * turn)
+        book.submit(6, BUY, 1, 99, tif=GTD, expire_ns=20_000)
+        kept.append(len(book._expiries))
+        book.cancel(6)
+        book.cancel(5)
+    assert max(kept) <= 2 * 2 + 64
+
+
 def test_expiries_of_one_id_used_again_and_again_are_forgotten_too() -> None:
     book = OrderBook()
     kept = []

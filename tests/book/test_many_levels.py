@@ -64,7 +64,7 @@ def test_the_engine_agrees_with_the_reference_over_many_levels(monkeypatch, near
 
 
 def test_forgotten_levels_come_back_and_are_not_mistaken_for_others(monkeypatch) -> None:
-    monkeypatch.setattr(side, "_KEEP_EMPTY", 4)
+    monkeypatch.setattr(side, "_KEEP_EMPTY", 8)
     book = OrderBook()
     for order_id, price in ((1, 1000), (3, 5000), (4, 5001)):
         book.submit(order_id, SELL, 1, price)
@@ -74,7 +74,7 @@ def test_forgotten_levels_come_back_and_are_not_mistaken_for_others(monkeypatch)
         book.cancel(2)
         book.check()
         filed.append(len(book._asks.levels))
-    assert max(filed) == 2 * 4 + 4, "more than twice those needed the last time, and 4"
+    assert max(filed) == 2 * 4 + 8, "more than twice those needed the last time, and 8"
     assert book.asks() == [(1000, 1), (5000, 1), (5001, 1)]
     book.cancel(3)
     book.cancel(4)

@@ -62,6 +62,17 @@ def test_hidden_lots_go_first() -> None:
     assert book.snapshot().bids == ((100, ((2, 1, 0), (1, 4, 5))),)
 
 
+@pytest.mark.parametrize("qty", range(1, 20))
+@pytest.mark.parametrize("display", [3, 5, 12])
+def test_lots_are_taken_off_exactly(qty, display) -> None:
+    book = OrderBook()
+    book.submit(1, BUY, 20, 100, display_qty=display)
+    book.replace(1, qty, 100)
+    assert book.levels(BUY) == [(100, min(display, qty), qty - min(display, qty))]
+    assert book.snapshot().bids == ((100, ((1, min(display, qty), qty - min(display, qty)),)),)
+    book.check()
+
+
 def test_the_open_quantity_decides_what_is_smaller() -> None:
     book = make_book(bids=[(100, [5, 5])])
     book.submit(9, SELL, 2, 100)
