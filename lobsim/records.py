@@ -37,7 +37,10 @@ MONEY_DIGITS = 38
 
 
 class InstrumentInfo(NamedTuple):
-    """One book of the run. `tick` (quote per base), `lot` (base) and `quote_quantum` are decimal text."""
+    """One book of the run. `tick` (quote per base), `lot` (base) and `quote_quantum` are decimal text.
+
+    kind: "spot" or "perpetual". venue: name of the venue whose book it is, "" where there is only one.
+    """
 
     instrument_id: int
     name: str
@@ -46,6 +49,8 @@ class InstrumentInfo(NamedTuple):
     tick: str
     lot: str
     quote_quantum: str
+    kind: str = "spot"
+    venue: str = ""
 
 
 class AccountInfo(NamedTuple):
@@ -61,6 +66,10 @@ class RunHeader(NamedTuple):
 
     scenario_toml: the resolved scenario, kept beside the tables. start_utc: ISO 8601 with a Z.
     assets: decimal text of each asset's quantum. numeraire: the asset whose quanta valuations are written in.
+    groups: names of instruments that are looked at together; focus: the group whose median fall is the headline.
+    targets: real figures that the run is held to, one mapping per row (`lobsim.measure.scorecard` says which keys).
+    mechanisms: title and off switches of each part that an ablation may leave out.
+    volumes: quote currency that each instrument trades on an ordinary day, where the scenario knows it.
     """
 
     scenario: str
@@ -71,6 +80,11 @@ class RunHeader(NamedTuple):
     accounts: Sequence[AccountInfo] = ()
     assets: Mapping[str, str] = {}
     numeraire: str = ""
+    groups: Mapping[str, Sequence[str]] = {}
+    targets: Sequence[Mapping[str, object]] = ()
+    mechanisms: Mapping[str, Mapping[str, object]] = {}
+    focus: str = ""
+    volumes: Mapping[str, float] = {}
 
 
 def manifest_of(header: RunHeader) -> dict[str, object]:
@@ -86,6 +100,11 @@ def manifest_of(header: RunHeader) -> dict[str, object]:
         "assets": dict(header.assets),
         "instruments": [instrument._asdict() for instrument in header.instruments],
         "accounts": [account._asdict() for account in header.accounts],
+        "groups": {name: list(members) for name, members in header.groups.items()},
+        "focus": header.focus,
+        "volumes": dict(header.volumes),
+        "targets": [dict(row) for row in header.targets],
+        "mechanisms": {name: dict(mechanism) for name, mechanism in header.mechanisms.items()},
     }
 
 

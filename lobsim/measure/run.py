@@ -39,12 +39,16 @@ MAX_ROWS = 25_000_000
 
 MAX_MANIFEST_BYTES = 1 << 25
 MAX_PARTS = 99_999
+_MOST_VOLUME = 1e30
 _NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._:@-]{1,64}")
 _FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
 
 
 class Instrument(NamedTuple):
-    """One book of the run; `tick` and `lot` turn ticks and lots into decimals (quote per base, base)."""
+    """One book of the run; `tick` and `lot` turn ticks and lots into decimals (quote per base, base).
+
+    kind: "spot" or "perpetual"; venue: "" where the run has only one.
+    """
 
     instrument_id: int
     name: str
@@ -53,6 +57,8 @@ class Instrument(NamedTuple):
     tick: Grid
     lot: Grid
     quote_quantum: Decimal
+    kind: str = "spot"
+    venue: str = ""
 
     @property
     def unit_notional(self) -> Decimal:
@@ -139,6 +145,15 @@ class Run:
                 row["account_id"], _text(row["name"], "account name"), _text(row["kind"], "account kind")
             )
             for row in manifest.get("accounts", [])
+        }
+        self.groups: dict[str, tuple[str, ...]] = {
+            _text(group, "groups"): tuple(_known(self.instruments, member, group) for member in members)
+            for group, members in manifest.get("groups", {}).items()
+        }
+        self.focus = _text(manifest.get("focus", ""), "focus")
+        self.volumes = {
+            _known(self.instruments, name, "volumes"): _size(volume, f"volumes.{name}")
+            for name, volume in manifest.get("volumes", {}).items()
         }
 
     def _instrument_ids(self) -> set[int]:
@@ -336,6 +351,18 @@ def _whole(value: object, what: str, least: int = 0) -> int:
     return value
 
 
+def _size(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST_VOLUME:
+        raise ValueError(f"{what}: {str(value)[:40]!r} is not a number of at least 0")
+    return float(value)
+
+
+def _known(instruments: Mapping[str, Instrument], name: object, where: str) -> str:
+    if not isinstance(name, str) or name not in instruments:
+        raise ValueError(f"{where}: {str(name)[:64]!r} is no instrument of this run")
+    return name
+
+
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str) or len(value) > 128 or not value.isprintable():
         raise ValueError(f"{what}: {str(value)[:40]!r} is not a printable text of at most 128 characters")
@@ -362,4 +389,6 @@ def _instrument(row: dict[str, Any]) -> Instrument:
         Grid(texts["tick"], f"{name}.price"),
         Grid(texts["lot"], f"{name}.qty"),
         parse_decimal(texts["quote_quantum"], f"{name}.quote_quantum"),
+        _text(row.get("kind", "spot"), f"{name}.kind"),
+        _text(row.get("venue", ""), f"{name}.venue"),
     )
