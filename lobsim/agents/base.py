@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Annotated, Any, ClassVar
+from collections.abc import Generator, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from simpy.events import Event as SimEvent
@@ -11,7 +12,9 @@ from simpy.events import Event as SimEvent
 from lobsim.errors import InputError
 from lobsim.sim.clock import Clock
 from lobsim.sim.gateway import CrowdGateway, Gateway, InstrumentSpec, LenderGateway
+from lobsim.sim.purse import Purse
 from lobsim.sim.streams import Stream
+from lobsim.sim.window import WindowGateway
 from lobsim.units import parse_duration
 
 
@@ -47,6 +50,7 @@ def _number(value: object) -> object:
 
 _Number = BeforeValidator(_number, json_schema_input_type=float)
 
+Number = Annotated[float, _Number, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 Positive = Annotated[float, _Number, Field(gt=0, le=1e15, allow_inf_nan=False)]
 NonNegative = Annotated[float, _Number, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Share = Annotated[float, _Number, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -72,9 +76,40 @@ class AgentParams(Model):
         0.0, description="log-standard-deviation of both latencies; 0 makes them constant"
     )
 
+    def uses(self) -> tuple[str, ...]:
+        """Names of all instruments it trades or watches, the primary one first."""
+        return (self.instrument,)
+
+    def references(self) -> tuple[str, ...]:
+        """Names of the outside values it looks at."""
+        reference = getattr(self, "reference", None)
+        return () if reference is None else (reference,)
+
+
+class AccountParams(AgentParams):
+    """Keys of agents whose accounts begin with more than one asset, possibly on several venues."""
+
+    margin: bool = Field(False, description="its accounts are unified margin accounts: they borrow by themselves")
+    balances: dict[Name, NonNegative] = Field(
+        default_factory=dict, description="amount of each asset on its primary venue at the start"
+    )
+    debts: dict[Name, NonNegative] = Field(
+        default_factory=dict, description="amount of each asset it owes its primary venue at the start, spent before"
+    )
+    elsewhere: dict[Name, dict[Name, NonNegative]] = Field(
+        default_factory=dict, description="balances on other venues, or on 'chain'"
+    )
+    contracts: dict[Name, Number] = Field(
+        default_factory=dict, description="base amount of each perpetual held at the start, below 0 for short"
+    )
+
 
 class Context:
-    """What an agent is given: its name, its gateways, its random stream, and where to leave a note for the records."""
+    """What an agent is given: its name, its gateways, its random stream, and where to leave a note for the records.
+
+    `specs` has every instrument that `AgentParams.uses` names. `lenders` are those whose collateral is the base asset
+    of the primary instrument, on the same venue.
+    """
 
     def __init__(
         self,
@@ -86,7 +121,7 @@ class Context:
         gateway: Gateway | None = None,
         crowd: CrowdGateway | None = None,
         lenders: tuple[LenderGateway, ...] = (),
-        reference: str | None = None,
+        connections: Connections | None = None,
     ) -> None:
         self.clock = clock
         self.name = name
@@ -94,9 +129,10 @@ class Context:
         self.spec = spec
         self.stream = stream
         self.lenders = lenders
-        self.reference = reference
         self._gateway = gateway
         self._crowd = crowd
+        self._connections = connections or Connections()
+        self.specs: Mapping[str, InstrumentSpec] = self._connections.specs or {spec.name: spec}
         self.note: NoteTaker = _forget
 
     @property
@@ -110,6 +146,43 @@ class Context:
         """The crowd's order entry."""
         assert self._crowd is not None, f"{self.name} is no crowd"
         return self._crowd
+
+    def gateway_of(self, instrument: str) -> Gateway:
+        """The connection to the venue of one of its instruments; the same one for all instruments of a venue."""
+        return self._connections.gateways.get(self.specs[instrument].venue) or self.gateway
+
+    def crowd_of(self, instrument: str) -> CrowdGateway:
+        """The crowd's order entry at the venue of one of its instruments."""
+        return self._connections.crowds.get(self.specs[instrument].venue) or self.crowd
+
+    def lender(self, name: str) -> LenderGateway:
+        """The connection to a lender that its params name."""
+        return self._connections.lenders[name]
+
+    def window(self, name: str) -> WindowGateway:
+        """The connection to an issuer, converter or mint-and-burn contract that its params name."""
+        return self._connections.windows[name]
+
+    @property
+    def chain(self) -> Purse:
+        """Its wallet outside all venues."""
+        chain = self._connections.chain
+        assert chain is not None, f"{self.name} has no wallet on the chain"
+        return chain
+
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Connections(NamedTuple):
+    """What an agent is connected to beyond its primary venue: gateways by venue, the others by name."""
+
+    specs: Mapping[str, InstrumentSpec] = _NOTHING
+    gateways: Mapping[str, Gateway] = _NOTHING
+    crowds: Mapping[str, CrowdGateway] = _NOTHING
+    lenders: Mapping[str, LenderGateway] = _NOTHING
+    windows: Mapping[str, WindowGateway] = _NOTHING
+    chain: Purse | None = None
 
 
 class NoteTaker:

@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from lobsim.credit import LoanView
 from lobsim.events import CancelOrder, Command, Event, Purpose, SelfTrade, Side, SubmitOrder, TimeInForce
 from lobsim.sim.clock import Clock, session_key
 from lobsim.sim.feed import Feed, FeedReader
 from lobsim.sim.latency import LatencyModel
+from lobsim.sim.line import Line
+from lobsim.sim.purse import Purse, Wallet
 from lobsim.venue.exchange import Exchange
 from lobsim.venue.lender import Lender
 from lobsim.venue.ports import AccountView, EventClass, MarketView
@@ -31,6 +34,9 @@ class InstrumentSpec(NamedTuple):
     base_per_lot: int
     quote_per_tick_lot: int
     quote_quantum: Decimal
+    base_quantum: Decimal = Decimal(1)
+    kind: str = "spot"
+    venue: str = ""
 
     def ticks(self, price: float) -> int:
         """Nearest tick to a price, at least 1."""
@@ -49,33 +55,7 @@ class Feeds:
         self.accounts: dict[int, Feed[AccountView]] = {}
         self.references: dict[str, Feed[float]] = {}
         self.breached: dict[str, Feed[tuple[int, ...]]] = {}
-
-
-class Line:
-    """A one-way line between a session and a venue: messages take a latency and never overtake each other."""
-
-    __slots__ = ("_clock", "_event_class", "_key", "_last_ns", "_latency", "_receive")
-
-    def __init__(
-        self,
-        clock: Clock,
-        event_class: EventClass,
-        key: int,
-        latency: LatencyModel,
-        receive: Callable[[Any], None],
-    ) -> None:
-        self._clock = clock
-        self._event_class = event_class
-        self._key = key
-        self._latency = latency
-        self._receive = receive
-        self._last_ns = 0
-
-    def send(self, message: object) -> None:
-        """`receive(message)` is called when it arrives."""
-        now = self._clock.now
-        self._last_ns = arrival = max(now + self._latency.sample(now), self._last_ns)
-        self._clock.call_at(arrival, self._event_class, self._key, self._receive, message)
+        self.called: dict[str, Feed[tuple[int, ...]]] = {}
 
 
 class Gateway:
@@ -94,9 +74,11 @@ class Gateway:
         account_id: int,
         order_latency: LatencyModel,
         feed_latency: LatencyModel,
+        purse: Purse | None = None,
     ) -> None:
         self.name = name
         self.account_id = account_id
+        self.venue = exchange.name
         self.on_events: Callable[[int, list[Event]], None] | None = None
         self._clock = clock
         self._exchange = exchange
@@ -106,6 +88,7 @@ class Gateway:
         self._orders = Line(clock, EventClass.MESSAGE, key, order_latency, self._arrive)
         self._reports = Line(clock, EventClass.DELIVERY, key, feed_latency, self._deliver)
         self._readers: dict[tuple[str, int | str], FeedReader[Any]] = {}
+        self._purse = purse
 
     @property
     def now(self) -> int:
@@ -161,9 +144,33 @@ class Gateway:
         value: float | None = reader.latest(self._clock.now)
         return value
 
+    @property
+    def purse(self) -> Purse:
+        """What the owner knows of its balances here, and how it sends them elsewhere."""
+        assert self._purse is not None, f"{self.name} has no purse"
+        return self._purse
+
+    def balance(self, asset: str) -> int:
+        """Free quanta of an asset on this venue, as far as the owner knows."""
+        return self.purse.balance(asset)
+
+    def transfer(self, to: Wallet, asset: str, amount: int) -> None:
+        """Ask the venue to send `amount` quanta to another wallet of the owner; see `Purse.transfer`."""
+        self.purse.transfer(to, asset, amount)
+
+    def withdrawals_open(self, asset: str) -> bool:
+        """Whether an asset may leave this venue, as far as the owner knows."""
+        return self.purse.withdrawals_open(asset)
+
+    def refresh(self) -> None:
+        """Balances have changed other than by trading: send word of them."""
+        self.purse.refresh()
+
     def report(self, instrument_id: int, events: list[Event]) -> None:
         """Called by the exchange: the reports are delivered after the feed latency, in order."""
         self._reports.send((instrument_id, events))
+        if self._purse is not None:
+            self._purse.refresh()
 
     def _arrive(self, message: tuple[int, Sequence[Command]]) -> None:
         self._exchange.handle(self.account_id, *message)
@@ -240,7 +247,11 @@ class CrowdGateway:
 
 
 class LenderGateway:
-    """A liquidation bot's connection to a lender: sees breached loans late, and its bids for them arrive late."""
+    """An account's connection to a lender: a bot's or a borrower's. What it sees is late, and so are its messages.
+
+    `on_result(loan_id, repaid, seized)` is called with the outcome of an own liquidation; `on_answer(action, loan_id,
+    amount)` with that of a borrower's message, `amount` being what was repaid, withdrawn or pledged, 0 when refused.
+    """
 
     def __init__(
         self,
@@ -251,30 +262,62 @@ class LenderGateway:
         account_id: int,
         order_latency: LatencyModel,
         feed_latency: LatencyModel,
+        feed_extra_ns: int = 0,
     ) -> None:
         self.on_result: Callable[[int, int, int], None] | None = None
+        self.on_answer: Callable[[str, int, int], None] | None = None
+        self.account_id = account_id
+        self.terms = lender.loans.terms
         self._clock = clock
         self._lender = lender
-        self._account_id = account_id
         key = session_key(clock.seed, f"{name}@{lender.name}")
         self._offers = Line(clock, EventClass.MESSAGE, key, order_latency, self._arrive)
         self._results = Line(clock, EventClass.DELIVERY, key, feed_latency, self._deliver)
-        self._reader = FeedReader(feeds.breached[lender.name], feed_latency)
+        self._reader = FeedReader(feeds.breached[lender.name], feed_latency, feed_extra_ns)
+        self._calls = FeedReader(feeds.called.setdefault(lender.name, Feed()), feed_latency, feed_extra_ns)
 
     def breached(self) -> tuple[int, ...]:
-        """Loans that may be liquidated, as far as the bot knows."""
+        """Loans that may be liquidated, as far as the account knows."""
         return self._reader.latest(self._clock.now) or ()
+
+    def called(self) -> tuple[int, ...]:
+        """Loans under a margin call, as far as the account knows."""
+        return self._calls.latest(self._clock.now) or ()
+
+    def loans(self) -> tuple[LoanView, ...]:
+        """Own loans as they stand: a borrower keeps account of its own debt. O(own loans)."""
+        return self._lender.loans_of(self.account_id)
 
     def liquidate(self, loan_id: int, repay_amount: int) -> None:
         """Offer to repay up to `repay_amount` debt quanta of a loan for its collateral."""
-        self._offers.send((loan_id, repay_amount))
+        self._offers.send(("liquidate", loan_id, repay_amount))
 
-    def _arrive(self, message: tuple[int, int]) -> None:
-        loan_id, repay_amount = message
-        result = self._lender.liquidate(loan_id, self._account_id, repay_amount)
-        repaid, seized = (0, 0) if result is None else (result.repaid, result.seized)
-        self._results.send((loan_id, repaid, seized))
+    def repay(self, loan_id: int, amount: int) -> None:
+        """Pay back up to `amount` debt quanta of an own loan."""
+        self._offers.send(("repay", loan_id, amount))
 
-    def _deliver(self, result: tuple[int, int, int]) -> None:
-        if self.on_result is not None:
-            self.on_result(*result)
+    def withdraw(self, loan_id: int, amount: int) -> None:
+        """Take `amount` collateral quanta back; refused where the LTV would exceed the maximum."""
+        self._offers.send(("withdraw", loan_id, amount))
+
+    def top_up(self, loan_id: int, amount: int) -> None:
+        """Pledge `amount` more collateral quanta."""
+        self._offers.send(("top_up", loan_id, amount))
+
+    def _arrive(self, message: tuple[str, int, int]) -> None:
+        action, loan_id, amount = message
+        if action == "liquidate":
+            result = self._lender.liquidate(loan_id, self.account_id, amount)
+            repaid, seized = (0, 0) if result is None else (result.repaid, result.seized)
+            self._results.send((action, loan_id, repaid, seized))
+            return
+        done = getattr(self._lender, action)(loan_id, amount)
+        self._results.send((action, loan_id, done, 0))
+
+    def _deliver(self, result: tuple[str, int, int, int]) -> None:
+        action, loan_id, amount, seized = result
+        if action == "liquidate":
+            if self.on_result is not None:
+                self.on_result(loan_id, amount, seized)
+        elif self.on_answer is not None:
+            self.on_answer(action, loan_id, amount)
