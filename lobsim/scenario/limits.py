@@ -159,7 +159,7 @@ def _orders(file: ScenarioFile, where: str, agent: AgentParams) -> Iterator[str]
     lot = float(instrument.lot)
     reference = file.references.get(getattr(agent, "reference", instrument.base))
     price = float(instrument.tick if reference is None else reference.start)
-    for key in ("limit_qty", "market_qty", "order_qty"):
+    for key in ("limit_qty", "market_qty", "order_qty", "smallest_qty", "largest_qty"):
         qty = getattr(agent, key, None)
         if qty is not None:
             yield from _lots(f"{where}.{key}", qty / lot, f"{qty:g} {instrument.base}", instrument)
@@ -234,7 +234,7 @@ def _messages_per_second(agent: AgentParams) -> float:
 
     pace = 4 * key("limit_rate") + key("market_rate") / (1 - key("clustering")) + 2 * key("rate")
     pace += key("refill_per_minute") * key("orders") / (NS_PER_MINUTE / NS_PER_S)
-    for name, events in (("requote", 2 * key("levels") + 2), ("poll", 2), ("look", 1)):
+    for name, events in (("requote", 2 * key("levels") + 2), ("poll", 2), ("look", 1), ("slice", 1)):
         interval = key(name)
         if interval:
             pace += events * NS_PER_S / interval

@@ -15,6 +15,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from lobsim.errors import GridError, ScenarioError
+from lobsim.scenario.expand import TemplateError, expand
 from lobsim.scenario.faults import conversions, faults
 from lobsim.scenario.lines import line_of, lines_of
 from lobsim.scenario.schema import ScenarioFile, wording
@@ -95,20 +96,45 @@ def load_scenario(
     path = Path(path)
     text = read_text(path)
     document = parse(path, text)
-    changed = set(_apply_variant(path, document, variant))
-    changed.update(apply_setting(document, key, value) for key, value in _settings(settings))
     lines = lines_of(text)
+    changed = set(_apply_variant(path, document, variant))
+    document, origins = _settled(path, document, settings, changed, lines)
     try:
         file = ScenarioFile.model_validate(document)
     except ValidationError as error:
         found = [_fault(item) for item in error.errors(include_url=False, include_input=True)]
-        raise _report(path, found, lines, changed) from None
+        raise _report(path, found, lines, changed, origins) from None
     except RecursionError:
         raise ScenarioError(f"{path}: values are nested too deeply") from None
     found = list(conversions(file, document)) or faults(file)
     if found:
-        raise _report(path, found, lines, changed)
+        raise _report(path, found, lines, changed, origins)
     return Scenario(file, document, path.resolve())
+
+
+def _settled(
+    path: Path,
+    document: Document,
+    settings: Mapping[str, object] | Sequence[str],
+    changed: set[str],
+    lines: Mapping[str, int],
+) -> tuple[Document, dict[str, str]]:
+    """Apply settings and write templates out; a setting may name a table as written or as it is after that."""
+    later = []
+    for key, value in _settings(settings):
+        try:
+            changed.add(apply_setting(document, key, value))
+        except ScenarioError:
+            if "each" not in document:
+                raise
+            later.append((key, value))
+    try:
+        document, origins = expand(document)
+    except TemplateError as error:
+        line = line_of(str(error).partition(": ")[0], lines)
+        raise ScenarioError(f"{path}: {f'line {line}: ' if line else ''}{error}") from None
+    changed.update(apply_setting(document, key, value) for key, value in later)
+    return document, origins
 
 
 def read_text(path: Path) -> str:
@@ -313,12 +339,14 @@ def _joined(parts: Sequence[str | int]) -> str:
     return text
 
 
-def _report(path: Path, found: list[str], lines: Mapping[str, int], changed: set[str]) -> ScenarioError:
+def _report(
+    path: Path, found: list[str], lines: Mapping[str, int], changed: set[str], origins: Mapping[str, str]
+) -> ScenarioError:
     count = len(found)
     said = [f"{path}: {count} fault{'s' if count != 1 else ''}"]
     for fault in found[:_MAX_FAULTS]:
         where = fault.partition(": ")[0]
-        line = line_of(where, lines)
+        line = line_of(_written(where, origins), lines)
         if any(where == key or where.startswith((f"{key}.", f"{key}[")) for key in changed):
             said.append(f"  {fault} (changed by a variant or --set)")
         else:
@@ -326,6 +354,14 @@ def _report(path: Path, found: list[str], lines: Mapping[str, int], changed: set
     if count > _MAX_FAULTS:
         said.append(f"  ... and {count - _MAX_FAULTS} more")
     return ScenarioError("\n".join(said))
+
+
+def _written(path: str, origins: Mapping[str, str]) -> str:
+    """Where a key of a table made from a template stands in the file."""
+    for cut in range(len(path), 0, -1):
+        if path[:cut] in origins and (cut == len(path) or path[cut] in ".["):
+            return origins[path[:cut]] + path[cut:]
+    return path
 
 
 def _first_line(error: Exception) -> str:
