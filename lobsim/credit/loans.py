@@ -181,6 +181,11 @@ class LoanBook:
         return self._live(loan_id).collateral
 
     @property
+    def opened(self) -> int:
+        """How many loans there ever were: ids go from 1 to this."""
+        return self._opened
+
+    @property
     def total_debt(self) -> int:
         """Quanta owed by all, rounded down once (so up to one quantum per loan above the sum of debts)."""
         return self._scaled_total * self._index.value // DEBT_UNIT

@@ -4,7 +4,7 @@ import pytest
 
 from lobsim.book import OrderBook
 from lobsim.events import Side, TimeInForce
-from lobsim.venue.market import AverageLastMark, LastPriceMark, MidPriceMark, ReferenceMark
+from lobsim.venue.marks import AverageLastMark, LastPriceMark, MidPriceMark, ReferenceMark
 
 BUY, SELL = Side.BUY, Side.SELL
 
