@@ -12,9 +12,10 @@ from lobsim.agents.market_maker import MarketMakerParams
 from lobsim.credit import AssetTerms, CrossMargin, Flow, Ledger, LoanBook, LoanTerms, MarginStatus, SalePolicy
 from lobsim.errors import LobsimError, ScenarioError
 from lobsim.records import AccountInfo, InstrumentInfo, RunHeader
+from lobsim.scenario.happenings import Shock, SlowNetwork
 from lobsim.scenario.load import Scenario
+from lobsim.scenario.markets import Mark, Venue
 from lobsim.scenario.schema import Lender as LenderTable
-from lobsim.scenario.schema import Mark, Shock, SlowNetwork, Venue
 from lobsim.scenario.wiring import PPM, Marker, Notes, RecorderProxy, ppm
 from lobsim.sim.clock import Clock, EventClass, every, session_key
 from lobsim.sim.feed import Feed

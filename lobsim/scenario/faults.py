@@ -15,8 +15,10 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from lobsim.agents import agent_kinds
+from lobsim.scenario.happenings import Shock, SlowNetwork
 from lobsim.scenario.limits import limits
-from lobsim.scenario.schema import Instrument, ScenarioFile, Shock
+from lobsim.scenario.markets import Instrument
+from lobsim.scenario.schema import ScenarioFile
 from lobsim.units import NS_PER_MINUTE
 
 _NUMBERED = re.compile(r"(.+)-([1-9]\d*)")
@@ -96,6 +98,11 @@ def _references(file: ScenarioFile) -> Iterator[str]:
         where = f"exogenous[{number}]"
         if isinstance(event, Shock):
             yield from _known(f"{where}.reference", event.reference, file.references, "reference")
+            yield from _known(f"{where}.factor", event.factor, file.factors, "factor")
+        elif not isinstance(event, SlowNetwork):
+            yield from _known(f"{where}.venue", event.venue, file.venues, "venue")
+            for asset in getattr(event, "assets", None) or ():
+                yield from _known(f"{where}.assets", asset, file.assets, "asset")
         else:
             for agent_name in event.agents:
                 yield from _known(f"{where}.agents", agent_name, file.agents, "agent")

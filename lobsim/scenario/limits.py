@@ -13,7 +13,9 @@ from math import sqrt
 from pydantic import BaseModel
 
 from lobsim.agents import AgentParams
-from lobsim.scenario.schema import Instrument, ScenarioFile, Shock
+from lobsim.scenario.happenings import Shock
+from lobsim.scenario.markets import Instrument
+from lobsim.scenario.schema import ScenarioFile
 from lobsim.units import NS_PER_DAY, NS_PER_MINUTE, NS_PER_S
 
 MAX_DURATION = 30 * NS_PER_DAY

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from decimal import Decimal
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lobsim.agents import AgentParams, agent_kinds
-from lobsim.agents.base import Duration, Model, Name, NonNegative, Positive, PositiveDuration, Share
-from lobsim.errors import GridError
-from lobsim.units import NS_PER_MS, NS_PER_S, parse_decimal
-
-
-def _decimal(value: object) -> Decimal:
-    if not isinstance(value, str | int | Decimal) or isinstance(value, bool):
-        raise ValueError("a decimal number is wanted, e.g. '0.01'")
-    try:
-        return parse_decimal(value)
-    except GridError as fault:
-        raise ValueError(str(fault)) from None
-
-
-Exact = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=str | float), PlainSerializer(str)]
-PositiveShare = Annotated[Share, Field(ge=1e-6)]
-PositiveExact = Annotated[Exact, Field(gt=0, le=10**15)]
+from lobsim.agents.base import Model, Name, NonNegative, Number, Positive, PositiveDuration, Share
+from lobsim.scenario.happenings import Exogenous
+from lobsim.scenario.markets import Instrument, Mark, Venue
+from lobsim.scenario.values import PositiveExact, PositiveShare
+from lobsim.scenario.windows import Transfers, Window
+from lobsim.units import NS_PER_S
 
 
 def _start_time(value: str) -> str:
@@ -59,6 +47,10 @@ class Header(Model):
     numeraire: Name = Field(description="asset in which equity and margin levels are valued")
     depth_interval: PositiveDuration = Field(30 * NS_PER_S, description="time between full-depth keyframes")
     account_interval: PositiveDuration = Field(10 * NS_PER_S, description="time between records of account states")
+    focus: Name | None = Field(None, description="group whose median fall is the headline; all spot books if left out")
+    targets: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        None, description="file of real figures, beside this one, that a run is held to"
+    )
 
 
 class Asset(Model):
@@ -70,57 +62,27 @@ class Asset(Model):
     interest_rate: Annotated[NonNegative, Field(le=10)] = Field(0.0, description="per year on borrowed amounts")
 
 
-class Reference(Model):
-    """[references.NAME]: an outside value, a driftless geometric Brownian motion moved by exogenous jumps."""
+class Factor(Model):
+    """[factors.NAME]: a common source of returns that references follow with their betas."""
 
-    start: PositiveExact
     volatility: Annotated[NonNegative, Field(le=100)] = Field(0.0, description="per square root of a year")
     interval: PositiveDuration = NS_PER_S
 
 
-class Mark(Model):
-    """How a price becomes a mark price."""
+class Reference(Model):
+    """[references.NAME]: an outside value, a driftless geometric Brownian motion moved by exogenous jumps.
 
-    model: Literal["last", "mid", "last-average", "reference"] = "last-average"
-    window: PositiveDuration = Field(3 * NS_PER_S, description="of last-average")
-    reference: Name | None = Field(None, description="of model reference")
+    A reference called as an asset is what the asset is worth at the start, in the quote asset of its instruments.
+    """
 
-    @model_validator(mode="after")
-    def _complete(self) -> Mark:
-        if (self.model == "reference") != (self.reference is not None):
-            raise ValueError("model 'reference' needs the key reference, and no other model takes it")
-        return self
-
-
-class AccountLiquidation(Model):
-    """What the exchange does with a margin account at its liquidation level."""
-
-    enabled: bool = True
-    fraction: PositiveShare = Field(0.1, description="share of the starting position sold per slice")
-    pause: Duration = Field(5 * NS_PER_S, description="time between slices")
-    target_level: Annotated[Positive, Field(ge=1)] = Field(1.5, description="margin level at which selling stops")
-
-
-class Venue(Model):
-    """[venues.NAME]: an exchange."""
-
-    feed_interval: PositiveDuration = Field(100 * NS_PER_MS, description="pace of market data")
-    mark_interval: PositiveDuration = Field(NS_PER_S, description="pace of mark updates and margin checks")
-    maker_fee_bps: Annotated[NonNegative, Field(le=1000)] = 0.0
-    taker_fee_bps: Annotated[NonNegative, Field(le=1000)] = 0.0
-    insurance: dict[Name, NonNegative] = Field(default_factory=dict, description="fund at the start, by asset")
-    account_liquidation: AccountLiquidation = AccountLiquidation()
-
-
-class Instrument(Model):
-    """[instruments.NAME]: a book on a venue."""
-
-    venue: Name | None = None
-    base: Name
-    quote: Name
-    tick: PositiveExact
-    lot: PositiveExact
-    mark: Mark = Mark()
+    start: PositiveExact
+    volatility: Annotated[NonNegative, Field(le=100)] = Field(
+        0.0, description="per square root of a year, on top of what its factors bring"
+    )
+    interval: PositiveDuration = NS_PER_S
+    betas: dict[Name, Annotated[Number, Field(ge=-20, le=20)]] = Field(
+        default_factory=dict, description="how strongly it follows each factor"
+    )
 
 
 class LoanPopulation(Model):
@@ -164,32 +126,11 @@ class Lender(Model):
         return self
 
 
-class Shock(Model):
-    """The macro shock: an outside value jumps."""
+class Mechanism(Model):
+    """[mechanisms.NAME]: a part of the economy that `ablate` leaves out, as settings that switch it off."""
 
-    kind: Literal["shock"]
-    at: PositiveDuration
-    reference: Name
-    change: Annotated[float, Field(gt=-1, le=10)]
-
-
-class SlowNetwork(Model):
-    """Messages of some agents travel more slowly during a window."""
-
-    kind: Literal["slow-network"]
-    at: Duration
-    until: PositiveDuration
-    agents: tuple[Name, ...] = Field(description="agent tables it concerns")
-    factor: Annotated[Positive, Field(ge=1, le=1e6)]
-
-    @model_validator(mode="after")
-    def _ordered(self) -> SlowNetwork:
-        if self.at >= self.until:
-            raise ValueError("at must be before until")
-        return self
-
-
-Exogenous = Annotated[Shock | SlowNetwork, Field(discriminator="kind")]
+    title: str = Field("", max_length=200)
+    off: dict[str, Any] = Field(min_length=1, max_length=1000)
 
 
 class TapeSource(Model):
@@ -220,6 +161,7 @@ class ScenarioFile(Model):
 
     scenario: Header
     assets: dict[Name, Asset] = Field(min_length=1, max_length=1000)
+    factors: dict[Name, Factor] = Field(default_factory=dict, max_length=100)
     references: dict[Name, Reference] = Field(default_factory=dict, max_length=1000)
     venues: dict[Name, Venue] = Field(min_length=1, max_length=100)
     instruments: dict[Name, Instrument] = Field(min_length=1, max_length=10_000)
@@ -227,6 +169,10 @@ class ScenarioFile(Model):
     agents: dict[Name, AnyAgent] = Field(default_factory=dict, max_length=10_000)
     exogenous: tuple[Exogenous, ...] = Field((), max_length=1000)
     tapes: tuple[TapeSource, ...] = Field((), max_length=100)
+    transfers: Transfers = Transfers()
+    windows: dict[Name, Window] = Field(default_factory=dict, max_length=100)
+    groups: dict[Name, tuple[Name, ...]] = Field(default_factory=dict, max_length=1000)
+    mechanisms: dict[Name, Mechanism] = Field(default_factory=dict, max_length=100)
     variants: dict[Name, dict[str, Any]] = Field(default_factory=dict, max_length=100)
 
 
