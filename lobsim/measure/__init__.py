@@ -8,23 +8,32 @@ from __future__ import annotations
 
 from lobsim.measure.books import Book, Levels, book_at
 from lobsim.measure.liquidity import BANDS, NOTIONALS, Fill, depth, depth_at, slippage, slippage_of
+from lobsim.measure.milestones import CHAIN, TITLES, Milestone, chain_order, milestones
+from lobsim.measure.outcomes import OUTCOMES, outcomes
 from lobsim.measure.run import Instrument, Run, read_run, verify_digest
 from lobsim.measure.summary import InstrumentSummary, fall_by_purpose, new_lows_by_purpose, summary
 
 __all__ = [
     "BANDS",
+    "CHAIN",
     "NOTIONALS",
+    "OUTCOMES",
+    "TITLES",
     "Book",
     "Fill",
     "Instrument",
     "InstrumentSummary",
     "Levels",
+    "Milestone",
     "Run",
     "book_at",
+    "chain_order",
     "depth",
     "depth_at",
     "fall_by_purpose",
+    "milestones",
     "new_lows_by_purpose",
+    "outcomes",
     "read_run",
     "slippage",
     "slippage_of",
