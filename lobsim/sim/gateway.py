@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from lobsim.credit import LoanView
-from lobsim.events import CancelOrder, Command, Event, Purpose, SelfTrade, Side, SubmitOrder, TimeInForce
+from lobsim.credit import LoanView, Mark
+from lobsim.events import CancelOrder, Command, Event, EventKind, Purpose, SelfTrade, Side, SubmitOrder, TimeInForce
 from lobsim.sim.clock import Clock, session_key
 from lobsim.sim.feed import Feed, FeedReader
 from lobsim.sim.latency import LatencyModel
@@ -23,7 +23,10 @@ from lobsim.venue.ports import AccountView, EventClass, MarketView
 
 
 class InstrumentSpec(NamedTuple):
-    """Public facts of an instrument, with its grids as floats for agents' own arithmetic."""
+    """Public facts of an instrument, with its grids as floats for agents' own arithmetic.
+
+    `taker_fee` is a fraction of the quote amount.
+    """
 
     instrument_id: int
     name: str
@@ -37,6 +40,7 @@ class InstrumentSpec(NamedTuple):
     base_quantum: Decimal = Decimal(1)
     kind: str = "spot"
     venue: str = ""
+    taker_fee: float = 0.0
 
     def ticks(self, price: float) -> int:
         """Nearest tick to a price, at least 1."""
@@ -45,6 +49,13 @@ class InstrumentSpec(NamedTuple):
     def lots(self, notional: float, price_ticks: int) -> int:
         """Whole lots that `notional` quote units buy at a price."""
         return int(notional / (price_ticks * self.tick * self.lot))
+
+
+class Fill(NamedTuple):
+    """What an order got at once: lots, and their value in ticks times lots."""
+
+    lots: int
+    value: int
 
 
 class Feeds:
@@ -211,6 +222,8 @@ class CrowdGateway:
         self._views: dict[int, FeedReader[MarketView]] = {}
         self._references: dict[str, FeedReader[float]] = {}
         self._markets = {market.instrument_id: market for market in exchange.markets}
+        self._is_listening = False
+        self._reports: list[Event] | None = None  # only while `take` waits for them
 
     def view(self, instrument_id: int) -> MarketView | None:
         """Market data as the sender of a message arriving now knew it."""
@@ -240,6 +253,58 @@ class CrowdGateway:
         """An order arrives now; returns its id."""
         market = self._markets[instrument_id]
         return self._exchange.submit(market, self.account_id, side, qty, price, purpose, tif, SelfTrade.ALLOW)
+
+    def take(
+        self,
+        instrument_id: int,
+        side: Side,
+        qty: int,
+        price: int | None,
+        purpose: Purpose,
+        tif: TimeInForce = TimeInForce.IOC,
+    ) -> Fill:
+        """An order that takes what it can, or all or nothing, arrives now; what it got.
+
+        For those whose purses are finite: they are told at once, as the exchange would not let them spend more. Dearer
+        than `submit`, as is every later order of the same crowd.
+        """
+        if not self._is_listening:
+            self._is_listening = True
+            self._exchange.connect(self)
+        reports = self._reports = []
+        order_id = self.submit(instrument_id, side, qty, price, purpose, tif)
+        self._reports = None
+        lots = value = 0
+        for event in reports:
+            if event[0] == EventKind.TRADE and event[8] == order_id:
+                at, got = event[5], event[6]
+                assert at is not None
+                lots += got
+                value += at * got
+        return Fill(lots, value)
+
+    def report(self, instrument_id: int, events: list[Event]) -> None:
+        """Called by the exchange once the crowd has used `take`."""
+        if self._reports is not None:
+            self._reports += events
+
+    def stop(self, instrument_id: int, side: Side, qty: int, trigger_price: int, purpose: Purpose) -> int:
+        """A stop-market order arrives now and sleeps until the last trade is at its trigger or beyond; returns its id.
+
+        One that is at its trigger already wakes up at once.
+        """
+        order_id = self._exchange.next_order_id()
+        order = SubmitOrder(
+            order_id,
+            side,
+            qty,
+            owner=self.account_id,
+            purpose=purpose,
+            trigger_price=trigger_price,
+            self_trade=SelfTrade.ALLOW,
+        )
+        self._exchange.handle(self.account_id, instrument_id, (order,))
+        return order_id
 
     def cancel(self, instrument_id: int, order_id: int) -> None:
         """A cancel arrives now; it may be too late."""
@@ -287,6 +352,14 @@ class LenderGateway:
     def loans(self) -> tuple[LoanView, ...]:
         """Own loans as they stand: a borrower keeps account of its own debt. O(own loans)."""
         return self._lender.loans_of(self.account_id)
+
+    def loan(self, loan_id: int) -> LoanView | None:
+        """One loan as it stands; None when it is closed."""
+        return self._lender.loans.loan(loan_id)
+
+    def mark(self) -> Mark | None:
+        """At what the lender values collateral now, debt quanta per collateral quantum: it tells borrowers who ask."""
+        return self._lender.mark()
 
     def liquidate(self, loan_id: int, repay_amount: int) -> None:
         """Offer to repay up to `repay_amount` debt quanta of a loan for its collateral."""
