@@ -6,7 +6,16 @@ order book, a clock or chance: venues call it with marks and times.
 
 from __future__ import annotations
 
-from lobsim.credit.errors import CreditError, InsufficientFunds, LedgerError, LoanRefused, TermsError
+from lobsim.credit.contract_terms import ContractTerms, FundSettlement, IsolatedView, Takeover, Tier
+from lobsim.credit.contracts import ContractBook
+from lobsim.credit.errors import (
+    CreditError,
+    InsufficientFunds,
+    LedgerError,
+    LoanRefused,
+    PositionRefused,
+    TermsError,
+)
 from lobsim.credit.ledger import Flow, Ledger
 from lobsim.credit.liquidation import (
     ALL_AT_ONCE,
@@ -42,10 +51,14 @@ __all__ = [
     "TIME_SLICED",
     "AssetTerms",
     "Bankruptcy",
+    "ContractBook",
+    "ContractTerms",
     "CreditError",
     "CrossMargin",
     "Flow",
+    "FundSettlement",
     "InsufficientFunds",
+    "IsolatedView",
     "Ledger",
     "LedgerError",
     "LiquidationCase",
@@ -60,11 +73,14 @@ __all__ = [
     "MarginView",
     "Mark",
     "Marks",
+    "PositionRefused",
     "SalePolicy",
     "Slice",
     "StepState",
+    "Takeover",
     "TermsError",
     "Thresholds",
+    "Tier",
     "bankrupt",
     "begin_liquidation",
     "chain_marks",

@@ -27,3 +27,7 @@ class LoanRefused(CreditError, InputError):  # noqa: N818 - as InsufficientFunds
 
 class TermsError(CreditError, InputError):
     """Terms of margin or lending that contradict themselves."""
+
+
+class PositionRefused(CreditError, InputError):  # noqa: N818 - as InsufficientFunds
+    """An isolated position would be opened with more leverage than the contract allows."""

@@ -47,6 +47,7 @@ class Flow(IntEnum):
     MINT = 16
     REDEEM = 17
     ROUNDING = 18
+    PNL = 19
 
 
 class _Rows(NamedTuple):
@@ -73,6 +74,9 @@ class Ledger:
         self._account_ids: dict[str, int] = {}
         self._base_floors: list[int] = [0]
         self._rows: list[_Rows] = []
+        # By account id: 1 once a posting or a contract changed the account; who watches it (`watch`) sets it back to 0.
+        self.touched = bytearray(1)
+        self._watched: set[int] = set()
         self.rounding = self.open_account("rounding")
 
     # --- names ------------------------------------------------------------------------------------------------------
@@ -100,12 +104,26 @@ class Ledger:
         floor = _NO_FLOOR if overdraft else 0
         self._account_ids[name] = len(self._base_floors)
         self._base_floors.append(floor)
+        self.touched.append(0)
         for rows in self._rows:
             rows.balances.append(0)
             rows.floors.append(floor)
             rows.inflow.append(0)
             rows.outflow.append(0)
         return self._account_ids[name]
+
+    def watch(self, account: int) -> None:
+        """Reserve the account's mark in `touched` for one watcher; raises `LedgerError` when it has one already."""
+        if account in self._watched:
+            raise LedgerError(f"{self.account_name(account)} is watched already: it can be a unified account only once")
+        self.account_name(account)
+        self._watched.add(account)
+        self.touched[account] = 1
+
+    def overdrafts(self, account: int) -> bool:
+        """Whether the account may go below zero; raises `LedgerError`."""
+        self.account_name(account)
+        return self._base_floors[account] < 0
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -154,6 +172,7 @@ class Ledger:
         rows = self._posting(account, asset, amount)
         rows.issued[reason] += amount
         rows.inflow[account] += amount
+        self.touched[account] = 1
         rows.balances[account] += amount
 
     def burn(self, account: int, asset: int, amount: int, reason: Flow) -> None:
@@ -163,6 +182,7 @@ class Ledger:
             self._short(account, asset, amount)
         rows.burned[reason] += amount
         rows.outflow[account] += amount
+        self.touched[account] = 1
         rows.balances[account] -= amount
 
     def transfer(self, src: int, dst: int, asset: int, amount: int, reason: Flow) -> None:
@@ -182,6 +202,8 @@ class Ledger:
         outflow[src] += amount
         balances[src] = rest
         balances[dst] += amount
+        touched = self.touched
+        touched[src] = touched[dst] = 1
 
     def settle_trade(
         self,
@@ -241,6 +263,8 @@ class Ledger:
         quote_balances[seller] += quote_amount
         quote_in[seller] += quote_amount
         quote_moved[2] += quote_amount
+        touched = self.touched
+        touched[buyer] = touched[seller] = 1
 
     def offset(self, src: int, dst: int, asset: int, amount: int, reason: Flow, back: Flow) -> None:
         """Post `amount` from `src` to `dst` for `reason` and the same back for `back`, at once; balances stay.

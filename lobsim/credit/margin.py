@@ -9,36 +9,28 @@ With N the net position (balance minus liability) in an asset, P its mark and c 
 compared exactly, as integers over a common denominator (formula: Binance Portfolio Margin, "uniMMR"). An enrolled
 account never has a negative ledger balance: what a settlement needs beyond its free balance is borrowed from the pool
 just before, what comes in repays the same asset's liability just after. Assets without `AssetTerms` can neither be
-borrowed nor count.
+borrowed nor count. Positions in perpetual contracts (`add_contract`) add their unrealised P&L to the equity, in full,
+and the tiered margin of their notional to the maintenance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from fractions import Fraction
-from math import lcm
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from lobsim.credit.errors import InsufficientFunds, LedgerError
 from lobsim.credit.interest import PPM, Debt, InterestIndex
 from lobsim.credit.ledger import Flow, Ledger
 from lobsim.credit.marks import Mark, Marks
 from lobsim.credit.terms import DEFAULT_THRESHOLDS, AssetTerms, MarginStatus, MarginView, Thresholds
+from lobsim.credit.valuation import Valuation, contract_sides, value_account
 from lobsim.errors import CheckError
 
+if TYPE_CHECKING:
+    from lobsim.credit.contracts import ContractBook
+
 _ONE: Mark = (1, 1)
-
-
-class _Valuation(NamedTuple):
-    """Exact sums over `denominator`; equity, maintenance and collateral are in ppm of numeraire quanta."""
-
-    equity: int
-    maintenance: int
-    collateral: int
-    market: int
-    short: int
-    debt: int
-    denominator: int
 
 
 class CrossMargin:
@@ -70,6 +62,7 @@ class CrossMargin:
         self._debts: dict[int, dict[int, Debt]] = {}
         self._lent = dict.fromkeys(self._terms, 0)
         self._returned = dict.fromkeys(self._terms, 0)
+        self.contracts: list[ContractBook] = []
 
     # --- accounts ---------------------------------------------------------------------------------------------------
 
@@ -78,7 +71,20 @@ class CrossMargin:
         name = self.ledger.account_name(account)
         if account in self._debts or account == self.pool:
             raise LedgerError(f"{name} is the pool or enrolled already")
+        self.ledger.watch(account)
         self._debts[account] = {}
+
+    def add_contract(self, book: ContractBook) -> None:
+        """Let cross positions in a contract count: their P&L in full, their maintenance margin by its tiers.
+
+        Raises `LedgerError` when it is on another ledger, added already, or quoted in an asset without terms.
+        """
+        if book.ledger is not self.ledger or book.margin is not None:
+            raise LedgerError(f"contract {book.name} is on another ledger or counts in unified accounts already")
+        if book.quote not in self._terms:
+            raise LedgerError(f"contract {book.name} is quoted in {self.ledger.asset_name(book.quote)}, without terms")
+        book.margin = self
+        self.contracts.append(book)
 
     def __contains__(self, account: int) -> bool:
         return account in self._debts
@@ -147,6 +153,7 @@ class CrossMargin:
 
     def _pay(self, account: int, asset: int, debt: Debt, amount: int) -> tuple[int, int]:
         interest, principal = debt.pay(amount, self._indices[asset].value)
+        self.ledger.touched[account] = 1
         self._returned[asset] += principal
         if not debt.scaled:
             del self._debts[account][asset]
@@ -292,9 +299,10 @@ class CrossMargin:
             value.debt // unit,
             value.collateral // (PPM * unit),
             value.market // unit,
+            value.contracts // unit,
         )
 
-    def _status(self, value: _Valuation) -> MarginStatus:
+    def _status(self, value: Valuation) -> MarginStatus:
         equity, maintenance = value.equity * PPM, value.maintenance
         if not maintenance:
             return MarginStatus.FREE if equity >= 0 else MarginStatus.LIQUIDATION
@@ -308,12 +316,14 @@ class CrossMargin:
         return MarginStatus.LIQUIDATION
 
     @staticmethod
-    def _leverage(value: _Valuation) -> int | None:
+    def _leverage(value: Valuation) -> int | None:
         left = value.market - value.short
         return value.market * PPM // left if left > 0 else None
 
-    def _exposures(self, account: int, changes: Mapping[int, int] | None) -> Iterator[tuple[int, int, int]]:
-        """(asset, net, liability) wherever one of them is not 0."""
+    def _exposures(
+        self, account: int, marks: Marks, changes: Mapping[int, int] | None, needed: Container[int]
+    ) -> Iterator[tuple[int, int, int, Mark]]:
+        """(asset, net, liability, mark) wherever one of them is not 0 or the asset is needed."""
         debts = self._enrolled(account)
         for asset, column in self._columns.items():
             net = column[account]
@@ -324,32 +334,12 @@ class CrossMargin:
             if changes and asset in changes:
                 net += changes[asset]
                 liability = max(0, -net)
-            if net or liability:
-                yield asset, net, liability
+            if net or liability or asset in needed:
+                yield asset, net, liability, marks.get(asset) or self._fallback_mark(account, asset)
 
-    def _value(self, account: int, marks: Marks, changes: Mapping[int, int] | None = None) -> _Valuation:
-        equity = maintenance = collateral = market = short = debt = 0
-        common = 1
-        for asset, net, liability in self._exposures(account, changes):
-            over, under = marks.get(asset) or self._fallback_mark(account, asset)
-            if under != common:
-                shared = lcm(common, under)
-                over *= shared // under
-                grow, common = shared // common, shared
-                equity, maintenance, collateral = equity * grow, maintenance * grow, collateral * grow
-                market, short, debt = market * grow, short * grow, debt * grow
-            ratio, rate, _ = self._terms[asset]
-            value = net * over
-            if net > 0:
-                market += value
-                collateral += value * ratio
-                equity += value * ratio
-            else:
-                short -= value
-                equity += value * PPM
-            debt += liability * over
-            maintenance += liability * over * rate
-        return _Valuation(equity, maintenance, collateral, market, short, debt, common)
+    def _value(self, account: int, marks: Marks, changes: Mapping[int, int] | None = None) -> Valuation:
+        sides = contract_sides(account, self.contracts) if self.contracts else {}
+        return value_account(self._exposures(account, marks, changes, sides), self._terms, sides)
 
     def _fallback_mark(self, account: int, asset: int) -> Mark:
         if asset == self.numeraire:

@@ -58,7 +58,8 @@ class MarginView(NamedTuple):
     """An account at some marks, for reports: numeraire quanta rounded down; levels None where they have no meaning.
 
     debt: value of all liabilities. collateral_value: positive net positions after the collateral ratio; market_value:
-    the same before it.
+    the same before it, a contract counting as the base and quote it stands for. contract_notional: value of positions
+    in contracts at their marks, long and short.
     """
 
     status: MarginStatus
@@ -69,6 +70,7 @@ class MarginView(NamedTuple):
     debt: int
     collateral_value: int
     market_value: int
+    contract_notional: int = 0
 
 
 class LoanTerms(NamedTuple):

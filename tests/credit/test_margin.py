@@ -43,12 +43,13 @@ def test_equity_counts_debts_in_full_and_collateral_with_its_ratio(bench):
         Fraction(4400, 7) + 500 - Fraction(4, 7),
         Fraction(7000, 3) * Fraction(8, 10) // 1,
         7000 // 3,
+        0,
     )
 
 
 def test_an_account_without_debt_is_free_and_has_no_level(bench):
     assert bench.margin.status(bench.maker, {}) == MarginStatus.FREE
-    assert bench.margin.view(bench.maker, {}) == (MarginStatus.FREE, 0, 0, None, None, 0, 0, 0)
+    assert bench.margin.view(bench.maker, {}) == (MarginStatus.FREE, 0, 0, None, None, 0, 0, 0, 0)
     bench.have(ALT, 10)
     assert bench.margin.status(bench.maker, {ALT: (1, 10**9)}) == MarginStatus.FREE
     assert bench.margin.effective_leverage(bench.maker, {ALT: (1, 1)}) == PPM

@@ -1,0 +1,111 @@
+"""Exact valuation of a unified account: one pass over its assets and contracts, one common denominator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import lcm
+from typing import TYPE_CHECKING, NamedTuple
+
+from lobsim.credit.interest import PPM
+from lobsim.credit.marks import Mark
+from lobsim.credit.terms import AssetTerms
+
+if TYPE_CHECKING:
+    from lobsim.credit.contracts import ContractBook
+
+
+class Valuation(NamedTuple):
+    """Exact sums over `denominator`; equity, maintenance and collateral are in ppm of numeraire quanta.
+
+    market and short: long and short positions before collateral ratios, contracts counted as what they stand for: a
+    long as the base bought with borrowed quote, a short as borrowed base sold for quote. contracts: their notional.
+    """
+
+    equity: int
+    maintenance: int
+    collateral: int
+    market: int
+    short: int
+    debt: int
+    contracts: int
+    denominator: int
+
+
+class ContractSide(NamedTuple):
+    """What one account's contracts quoted in one asset come to, in quote quanta; maintenance in ppm of them."""
+
+    unrealised: int
+    maintenance: int
+    long_value: int
+    short_value: int
+    cost: int
+
+
+def contract_sides(account: int, contracts: Sequence[ContractBook]) -> dict[int, ContractSide]:
+    """By quote asset, for the contracts in which the account has a position; without a mark they count at cost."""
+    sides: dict[int, ContractSide] = {}
+    for book in contracts:
+        held = book.cross_positions.get(account)
+        if held is None:
+            continue
+        lots, cost = held
+        mark = book.mark_price
+        value = cost if mark is None else lots * mark * book.unit
+        notional = abs(value)
+        _, rate, deduction = book.brackets[0]
+        maintenance = notional * rate - deduction
+        for _, rate, deduction in book.brackets[1:]:
+            maintenance = max(maintenance, notional * rate - deduction)
+        before = sides.get(book.quote)
+        if before is None:
+            before = ContractSide(0, 0, 0, 0, 0)
+        sides[book.quote] = ContractSide(
+            before.unrealised + value - cost,
+            before.maintenance + maintenance,
+            before.long_value + max(0, value),
+            before.short_value + max(0, -value),
+            before.cost + cost,
+        )
+    return sides
+
+
+def value_account(
+    exposures: Iterable[tuple[int, int, int, Mark]],
+    terms: Mapping[int, AssetTerms],
+    sides: Mapping[int, ContractSide],
+) -> Valuation:
+    """Sum up (asset, net, liability, mark) and the contracts; every quote asset in `sides` must be among them."""
+    equity = maintenance = collateral = market = short = debt = contracts = 0
+    common = 1
+    for asset, net, liability, (numerator, under) in exposures:
+        over = numerator
+        if under != common:
+            shared = lcm(common, under)
+            over *= shared // under
+            grow, common = shared // common, shared
+            if grow != 1:
+                equity, maintenance, collateral = equity * grow, maintenance * grow, collateral * grow
+                market, short, debt, contracts = market * grow, short * grow, debt * grow, contracts * grow
+        ratio, rate, _ = terms[asset]
+        value = net * over
+        spot = value
+        if sides and asset in sides:
+            side = sides[asset]
+            equity += side.unrealised * over * PPM
+            maintenance += side.maintenance * over
+            market += side.long_value * over
+            short += side.short_value * over
+            contracts += (side.long_value + side.short_value) * over
+            spot -= side.cost * over
+        if spot > 0:
+            market += spot
+        else:
+            short -= spot
+        if net > 0:
+            collateral += value * ratio
+            equity += value * ratio
+        else:
+            equity += value * PPM
+        debt += liability * over
+        maintenance += liability * over * rate
+    return Valuation(equity, maintenance, collateral, market, short, debt, contracts, common)
