@@ -74,6 +74,8 @@ class Purpose(_Named):
     REDEMPTION = 14
     HEDGE = 15
     TAPE = 16
+    METAORDER = 17
+    RUN = 18
 
 
 @unique
