@@ -13,6 +13,9 @@ from lobsim.venue.ports import EventClass
 Request = Callable[[int, int, Callable[[int, int], None]], None]
 """``request(account, amount, done)``; ``done(paid, got)`` is called once it is settled, with zeros when refused."""
 
+Figure = Callable[[int], int]
+"""A number that a window tells everyone, for an amount where it depends on one."""
+
 
 class WindowGateway:
     """One account's connection to an issuer, a converter or a mint-and-burn contract: named actions on amounts.
@@ -29,11 +32,13 @@ class WindowGateway:
         is_open: Callable[[], bool],
         order_latency: LatencyModel,
         feed_latency: LatencyModel,
+        figures: Mapping[str, Figure] | None = None,
     ) -> None:
         self.on_result: Callable[[str, int, int], None] | None = None
         self.purse = purse
         self._actions = actions
         self._is_open = is_open
+        self._figures = figures or {}
         key = session_key(clock.seed, name)
         self._requests = Line(clock, EventClass.MESSAGE, key, order_latency, self._arrive)
         self._results = Line(clock, EventClass.DELIVERY, key, feed_latency, self._deliver)
@@ -52,6 +57,15 @@ class WindowGateway:
     def actions(self) -> tuple[str, ...]:
         """What can be asked for here, e.g. ("mint", "redeem")."""
         return tuple(self._actions)
+
+    def figure(self, name: str, amount: int = 0) -> int:
+        """A public number as it stands.
+
+        "fee_ppm" of an issuer or converter; "supply" of an issuer, in quanta of what it issues; "quote_ppm" of a
+        mint-and-burn contract: share of its worth that burning `amount` stable quanta would pay (below 0: burning the
+        volatile coin for as many).
+        """
+        return self._figures[name](amount)
 
     def ask(self, action: str, amount: int) -> None:
         """Ask to have `amount` quanta minted, redeemed, converted ... out of the own account there."""

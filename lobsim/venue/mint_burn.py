@@ -122,8 +122,11 @@ class MintBurn:
         self._swap(account, self.volatile, amount, self.stable, worth, worth, "volatile_burned", done)
 
     def quote_ppm(self, stable_amount: int) -> int:
-        """Share of its worth that burning so many stable quanta would pay now, in ppm rounded down."""
-        return self._worth(stable_amount) * PPM // stable_amount if stable_amount > 0 else PPM
+        """Share of its worth that burning so many stable quanta would pay now, in ppm rounded down.
+
+        Below 0: that burning volatile coins of that value would pay.
+        """
+        return self._worth(stable_amount) * PPM // abs(stable_amount) if stable_amount else PPM
 
     def _quanta_price(self) -> tuple[int, int]:
         """Stable quanta per volatile quantum."""
