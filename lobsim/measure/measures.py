@@ -207,14 +207,9 @@ def low_before_stablecoin(study: Figures) -> float | None:
     return None if own is None or not lows else (own - float(np.median(lows))) / NS_PER_S
 
 
-def median_fall(study: Figures) -> float | None:
-    """Median fall of the focus group."""
-    return median([path.fall for path in study.paths_of(study.focus)])
-
-
 def crashed(study: Figures) -> float | None:
     """1 when the focus group's median fall is at least one half, else 0."""
-    fall = median_fall(study)
+    fall = median([path.fall for path in study.paths_of(study.focus)])
     return None if fall is None else float(fall >= CRASH)
 
 
@@ -241,7 +236,6 @@ def _total(*kinds: str) -> Callable[[Figures], float]:
 
 
 RUN_MEASURES: Mapping[str, RunMeasure] = {
-    "fall": RunMeasure("median fall of the focus group", "fraction", median_fall),
     "crashed": RunMeasure("1 when the median fall is at least one half", "0 or 1", crashed),
     "links_in_order": RunMeasure("links of the published chain in order", "links", links_in_order),
     "makers_left": RunMeasure("makers' bids left at the worst moment, median market", "fraction", worst_bid_loss),

@@ -216,11 +216,17 @@ def _makers(study: Study) -> list[Milestone]:
 
 
 def _leverage(study: Study) -> list[Milestone]:
-    """Median leverage of the makers that owe anything: 10 % of its rise from the last record before the shock."""
+    """Median leverage of the makers that owe anything: 10 % of its rise from the last record before the shock.
+
+    A maker counts until its account is taken over: what is under water afterwards has no leverage worth a median.
+    """
     makers = study.accounts_of_kind("market-maker")
+    begun = study.events(("account_liquidation_started",)).group_by("account_id").agg(begun_ns=pl.col("time_ns").min())
     rows = study.run.collect(
         study.run.scan("accounts")
         .filter(pl.col("account_id").is_in(makers) & (pl.col("leverage_ppm") > 10**6))
+        .join(begun.lazy(), on="account_id", how="left")
+        .filter(pl.col("begun_ns").is_null() | (pl.col("time_ns") <= pl.col("begun_ns")))
         .group_by("time_ns")
         .agg(pl.col("leverage_ppm").median().alias("leverage"))
         .sort("time_ns")
