@@ -6,10 +6,11 @@ matching walk. The exchange knows agents only as sessions that reports are sent 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from lobsim.credit import CrossMargin, Flow, Ledger, MarginStatus, Mark, SalePolicy
+from lobsim.credit import CrossMargin, Flow, Ledger, MarginStatus, Mark, SalePolicy, chain_marks
+from lobsim.credit.contracts import ContractBook
 from lobsim.events import (
     CancelAll,
     CancelOrder,
@@ -25,6 +26,9 @@ from lobsim.events import (
     SubmitOrder,
     TimeInForce,
 )
+from lobsim.venue.account_watch import AccountWatch
+from lobsim.venue.contract_liquidator import FUND_LIMIT, ContractLiquidator, ContractPolicy
+from lobsim.venue.funding import FundingSchedule, FundingTerms
 from lobsim.venue.holds import SpotHolds
 from lobsim.venue.liquidator import AccountLiquidator
 from lobsim.venue.market import Market
@@ -44,7 +48,11 @@ class FeeModel(NamedTuple):
 
 
 class Exchange:
-    """A venue with its own books and one cross-margined set of accounts."""
+    """A venue with its own books and one cross-margined set of accounts.
+
+    liquidation_order: assets (ledger ids) in the order in which account liquidation sells them, most liquid first;
+    None: the order of listing.
+    """
 
     def __init__(
         self,
@@ -60,11 +68,14 @@ class Exchange:
         fees: FeeModel,
         sale_policy: SalePolicy | None,
         first_order_id: int = 1,
+        contract_policy: ContractPolicy = FUND_LIMIT,
+        liquidation_order: Sequence[int] | None = None,
     ) -> None:
         self.name = name
         self.ledger = ledger
         self.margin = margin
         self.markets: list[Market] = []
+        self.contract_markets: list[tuple[Market, ContractBook]] = []
         self.messages = 0
         self._by_id: dict[int, Market] = {}
         self._feeds: dict[int, Callable[[int, MarketView], None]] = {}
@@ -74,13 +85,19 @@ class Exchange:
         self._outside_account = outside_account
         self._fees = fees
         self._sessions: dict[int, Session] = {}
-        self._account_feeds: dict[int, Callable[[AccountView], None]] = {}
+        self._pricing: dict[int, Market] = {}
+        self._marks: dict[int, Mark] | None = None
+        self._stalled_until_ns = -1
         self._spot: set[int] = set()
         self._holds = SpotHolds(ledger, fees.taker_ppm)
         self._held = self._holds.open
         self._barred: dict[int, Reason] = {}
         self._order_ids = first_order_id - 1
-        self.liquidator = AccountLiquidator(self, scheduler, recorder, insurance_account, sale_policy)
+        self.accounts = AccountWatch(self, recorder)
+        self.contracts = ContractLiquidator(self, scheduler, recorder, contract_policy)
+        self.liquidator = AccountLiquidator(
+            self, scheduler, recorder, insurance_account, sale_policy, liquidation_order
+        )
 
     # --- set-up -----------------------------------------------------------------------------------------------------
 
@@ -89,12 +106,24 @@ class Exchange:
         """Nanoseconds since the run's start."""
         return self._scheduler.now
 
-    def add_market(self, market: Market, publish: Callable[[int, MarketView], None]) -> None:
+    def add_market(
+        self, market: Market, publish: Callable[[int, MarketView], None], funding: FundingTerms | None = None
+    ) -> None:
         """List an instrument, whose views go to ``publish(time_ns, view)``.
 
-        Account liquidation sells in the order of listing: most liquid first.
+        The first spot market listed for a base asset says what that asset is worth. Unless told otherwise, account
+        liquidation sells in the order of listing: most liquid first. A contract must be listed before accounts that
+        may hold it are valued: its positions count in their margin from then on.
         """
         self.markets.append(market)
+        if market.contract is None:
+            self._pricing.setdefault(market.base, market)
+        else:
+            self.contract_markets.append((market, market.contract))
+            self.margin.add_contract(market.contract)
+            if funding is not None:
+                funding.check(market.name)
+                self.contracts.schedule_funding(market, FundingSchedule(funding))
         self._by_id[market.instrument_id] = market
         self._feeds[market.instrument_id] = publish
 
@@ -107,8 +136,8 @@ class Exchange:
         self._sessions[session.account_id] = session
 
     def watch_account(self, account_id: int, publish: Callable[[AccountView], None]) -> None:
-        """Call `publish` with the account's state at every mark update."""
-        self._account_feeds[account_id] = publish
+        """Value a margin account at every mark update: record its state, bar it when low, call `publish` with it."""
+        self.accounts.add(account_id, publish)
 
     def require_funds(self, account_id: int) -> None:
         """Make this a plain spot account: what its orders may cost is held, and refused when it is not there."""
@@ -132,21 +161,17 @@ class Exchange:
             self._follow_up(market, recorded)
         checked = account_id in self._spot
         barred = self._barred.get(account_id)
+        plain = barred is None and market.guard is None and not checked
         count = 0
         for command in commands:
             count += 1
             if isinstance(command, SubmitOrder):
-                if barred is not None:
-                    events: list[Event] = [_rejection(command, now, barred)]
-                elif checked and not self._holds.accept(market, command):
-                    events = [_rejection(command, now, Reason.INSUFFICIENT_FUNDS)]
-                else:
-                    events = book.submit(*command)
+                events = book.submit(*command) if plain else self._admit(market, command, barred, checked)
                 recorded += events
                 if len(events) > 1 or events[0][0] != _ACCEPTED:
                     self._follow_up(market, events)
             elif isinstance(command, ReplaceOrder):
-                events = self._replace(market, command, barred, checked)
+                events = book.replace(*command) if plain else self._replace(market, command, barred, checked)
                 recorded += events
                 self._follow_up(market, events)
             else:
@@ -181,12 +206,17 @@ class Exchange:
         The short road for background flow: one call, one event, no command object.
         """
         order_id = self._order_ids = self._order_ids + 1
-        book = market.book
         now = self._scheduler.now
         self.messages += 1
-        events = book.submit(
-            order_id, side, qty, price, now, tif, account_id, purpose, False, 0, None, None, self_trade
-        )
+        if market.guard is None:
+            events = market.book.submit(
+                order_id, side, qty, price, now, tif, account_id, purpose, False, 0, None, None, self_trade
+            )
+        else:
+            order = SubmitOrder(
+                order_id, side, qty, price, now, tif, account_id, purpose, False, 0, None, None, self_trade
+            )
+            events = self._admit(market, order, None, False)
         self._recorder.events(market.instrument_id, events)
         if len(events) > 1 or events[0][0] != _ACCEPTED:
             self._follow_up(market, events)
@@ -208,48 +238,84 @@ class Exchange:
     # --- marks ------------------------------------------------------------------------------------------------------
 
     def publish_views(self) -> None:
-        """Publish every market's state to the feed."""
+        """Publish every market's state to the feed, unless it stalls."""
         now = self._scheduler.now
+        if now < self._stalled_until_ns:
+            return
         for market in self.markets:
-            self._feeds[market.instrument_id](now, market.view(now))
+            view = market.published = market.view(now)
+            self._feeds[market.instrument_id](now, view)
+
+    def stall(self, until_ns: int) -> None:
+        """Publish no market data before then: agents and indices go on with what they saw last."""
+        self._stalled_until_ns = max(self._stalled_until_ns, until_ns)
+
+    def halt(self, market: Market, until_ns: int) -> None:
+        """Refuse new orders and replaces in a market until then; cancels are allowed. The market needs a guard."""
+        assert market.guard is not None, f"{market.name} has no guard to halt it"
+        market.guard.halt(until_ns)
+        self._note_halt(market, until_ns)
+
+    def _note_halt(self, market: Market, until_ns: int) -> None:
+        now = self._scheduler.now
+        base = self.ledger.asset_name(market.base)
+        self._recorder.credit(now, "trading_halted", 0, 0, base, until_ns - now, 0, market.instrument_id)
 
     def marks(self) -> dict[int, Mark]:
-        """Value of a quantum of each listed base asset in quote quanta, where there is a mark."""
-        return {market.base: mark for market in self.markets if (mark := market.mark()) is not None}
+        """Value of a quantum of each listed base asset in numeraire quanta, where there is one; do not change it.
+
+        Along quote assets: WBETH in ETH in USDT. The first spot market listed for an asset counts.
+        """
+        marks = self._marks
+        if marks is None:
+            marks = self._marks = {}
+            for asset in self._pricing:
+                mark = self._mark_of(asset, frozenset())
+                if mark is not None:
+                    marks[asset] = mark
+        return marks
+
+    def _mark_of(self, asset: int, seen: frozenset[int]) -> Mark | None:
+        market = self._pricing.get(asset)
+        mark = None if market is None or asset in seen else market.mark()
+        if mark is None or market is None or market.quote == self.margin.numeraire:
+            return mark
+        onward = self._mark_of(market.quote, seen | {asset})
+        return None if onward is None else chain_marks(mark, onward)
 
     def mark(self, *, record: bool) -> None:
-        """Update marks, then check every margin account; those at or below the liquidation level are taken over."""
+        """Update marks; settle funding and isolated positions; then check every margin account.
+
+        Accounts at or below the liquidation level are taken over. Cost: what is watched, and what breaches.
+        """
         now = self._scheduler.now
-        margin = self.margin
-        margin.accrue(now)
+        self.margin.accrue(now)
         for market in self.markets:
-            market.mark_price = market.mark_model.update(market.book, now)
+            price = market.mark_price = market.mark_model.update(market.book, now)
+            if market.contract is not None:
+                market.contract.mark_price = price
+            guard = market.guard
+            if guard is not None and guard.update(market.book, price, now):
+                self._note_halt(market, guard.halted_until_ns)
+        self._marks = None
+        if self.contract_markets:
+            self.contracts.update(record=record)
         marks = self.marks()
-        unmarked = {market.base for market in self.markets} - marks.keys()
-        for account_id in margin.accounts:
-            if unmarked and not unmarked.isdisjoint(margin.positions(account_id)):
-                continue  # it cannot be valued yet
-            view = margin.view(account_id, marks)
-            in_liquidation = self.liquidator.has_taken(account_id)
-            if record:
-                self._recorder.account(
-                    now,
-                    account_id,
-                    view.equity,
-                    view.maintenance,
-                    view.margin_level_ppm,
-                    view.leverage_ppm,
-                    view.debt,
-                    view.collateral_value,
-                )
-            if view.status == MarginStatus.LIQUIDATION and not in_liquidation:
-                in_liquidation = self.liquidator.start(account_id, marks)
-            if not in_liquidation:
-                self.bar(account_id, Reason.MARGIN_TOO_LOW if view.status >= MarginStatus.NO_NEW_ORDERS else None)
-            publish = self._account_feeds.get(account_id)
-            if publish is not None:
-                net = {self.ledger.asset_name(asset): qty for asset, qty in margin.positions(account_id).items()}
-                publish(AccountView(now, view.margin_level_ppm, view.leverage_ppm, in_liquidation, net))
+        self.accounts.check(marks, frozenset(self._pricing.keys() - marks.keys()), record=record)
+
+    def may_withdraw(self, account_id: int, asset: int, amount: int) -> bool:
+        """Whether a margin account would still be free without so much; True for other accounts."""
+        margin = self.margin
+        if account_id not in margin:
+            return True
+        marks = self.marks()
+        if self.liquidator.has_taken(account_id) or not self.accounts.can_value(account_id, marks):
+            return False
+        return margin.status_after(account_id, marks, {asset: -amount}) == MarginStatus.FREE
+
+    def receive(self, account_id: int, asset: int) -> None:
+        """Something has arrived on an account: a margin account repays what it owes in that asset."""
+        self.margin.sweep(account_id, asset)
 
     def keyframe(self) -> None:
         """Record every book in full."""
@@ -263,6 +329,8 @@ class Exchange:
             market.book.check()
         self.ledger.check()
         self.margin.check()
+        for _, contract in self.contract_markets:
+            contract.check()
 
     # --- after a command --------------------------------------------------------------------------------------------
 
@@ -305,34 +373,54 @@ class Exchange:
                 return
             maker, taker = maker or self._outside_account, taker or self._outside_account
         notional = price * qty * market.quote_per_tick_lot
-        base = qty * market.base_per_lot
         buyer, buy_id, seller, sell_id = (
             (maker, maker_id, taker, taker_id) if side else (taker, taker_id, maker, maker_id)
         )
-        buyer_release = seller_release = 0
-        if self._held:
-            buyer_release = self._holds.take(buy_id, qty)
-            seller_release = self._holds.take(sell_id, qty)
-        self.margin.settle_trade(
-            buyer, seller, market.base, base, market.quote, notional, buyer_release, seller_release
-        )
+        if market.contract is not None:
+            market.contract.trade(buyer, seller, qty, price, self.margin)
+        else:
+            buyer_release = seller_release = 0
+            if self._held:
+                buyer_release = self._holds.take(buy_id, qty)
+                seller_release = self._holds.take(sell_id, qty)
+            base = qty * market.base_per_lot
+            self.margin.settle_trade(
+                buyer, seller, market.base, base, market.quote, notional, buyer_release, seller_release
+            )
         if self._fees.maker_ppm or self._fees.taker_ppm:
-            self._charge(maker, market.quote, notional * self._fees.maker_ppm // PPM)
-            self._charge(taker, market.quote, notional * self._fees.taker_ppm // PPM)
+            self._charge(maker, market, notional * self._fees.maker_ppm // PPM)
+            self._charge(taker, market, notional * self._fees.taker_ppm // PPM)
 
-    def _charge(self, account_id: int, asset: int, fee: int) -> None:
+    def _charge(self, account_id: int, market: Market, fee: int) -> None:
+        if market.contract is not None and account_id == market.contract.liquidation:
+            return  # the fund pays no fees to its own exchange
+        asset = market.quote
         if account_id not in self.margin:
             fee = min(fee, self.ledger.free(account_id, asset))  # a spot account pays what it has: never a debt
         self.margin.cover(account_id, asset, fee)
         self.ledger.transfer(account_id, self._fee_account, asset, fee, Flow.FEE)
 
+    def _admit(self, market: Market, order: SubmitOrder, barred: Reason | None, checked: bool) -> list[Event]:
+        """Submit an order that something stands before: a bar, a guard, or what it may cost."""
+        now = self._scheduler.now
+        guard = market.guard
+        refused = barred
+        if refused is None and guard is not None:
+            refused = guard.refusal(order.side, order.price, now)
+            order = guard.bounded(order)
+        if refused is None and checked and (market.is_contract or not self._holds.accept(market, order)):
+            refused = Reason.INSUFFICIENT_FUNDS  # contracts are for margin accounts only
+        return [_rejection(order, now, refused)] if refused is not None else market.book.submit(*order)
+
     def _replace(self, market: Market, command: ReplaceOrder, barred: Reason | None, checked: bool) -> list[Event]:
         """Who is barred may only make an order smaller; a spot account must cover what the new order may cost."""
         refused = barred
-        if barred is not None:
+        if barred is not None or market.guard is not None:
             order = market.book.order(command.order_id)
             if order is None or (command.price == order.price and command.qty <= order.qty):
                 refused = None
+            elif refused is None and market.guard is not None:
+                refused = market.guard.refusal(order.side, command.price, self._scheduler.now)
         if refused is None:
             events = self._holds.replace(market, command) if checked else market.book.replace(*command)
             if events is not None:

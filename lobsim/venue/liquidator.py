@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lobsim.credit import LiquidationCase, Mark, SalePolicy, Slice, StepState, bankrupt, begin_liquidation, next_step
@@ -27,12 +27,14 @@ class AccountLiquidator:
         recorder: Recording,
         insurance_account: int,
         policy: SalePolicy | None,
+        order: Sequence[int] | None = None,
     ) -> None:
         self._exchange = exchange
         self._scheduler = scheduler
         self._recorder = recorder
         self._insurance_account = insurance_account
         self._policy = policy
+        self._order = order
         self._active: dict[int, LiquidationCase] = {}
         self._spent: set[int] = set()
         self._number = 0
@@ -60,7 +62,7 @@ class AccountLiquidator:
         policy = self._policy
         assert policy is not None
         account_id = case.account
-        ranking = [market.base for market in exchange.markets]
+        ranking = self._order or [market.base for market in exchange.markets]
         step = next_step(policy, case, exchange.margin, exchange.marks(), ranking)
         if step.state == StepState.SAFE:
             del self._active[account_id]

@@ -97,6 +97,10 @@ class Market:
         """What is traded here: `spot` or `perpetual`."""
         return "spot" if self.contract is None else "perpetual"
 
+    def halted(self, time_ns: int) -> bool:
+        """Whether trading is halted at that moment."""
+        return self.guard is not None and time_ns < self.guard.halted_until_ns
+
     def mark(self) -> Mark | None:
         """Value of one base quantum in quote quanta at the mark price, exact; None before there is a mark."""
         if self.mark_price is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum, unique
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from lobsim.events import Event
@@ -114,6 +115,8 @@ class AccountView(NamedTuple):
     """What an exchange tells a margin account about itself after a mark update.
 
     `in_liquidation`: the exchange has taken it over, for as long as it sells, or for good when it is sold out.
+    contracts: signed lots by instrument id. adl: lots of them that auto-deleveraging has closed since the start.
+    equity: numeraire quanta, collateral counted with its ratio.
     """
 
     time_ns: int
@@ -121,3 +124,6 @@ class AccountView(NamedTuple):
     leverage_ppm: int | None
     in_liquidation: bool
     net: dict[str, int]
+    contracts: Mapping[int, int] = MappingProxyType({})
+    adl: int = 0
+    equity: int = 0

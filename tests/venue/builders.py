@@ -7,7 +7,8 @@ from lobsim.events import CancelAll, CancelOrder, EventKind, ReplaceOrder, SelfT
 from lobsim.sim.clock import Clock
 from lobsim.venue.exchange import Exchange, FeeModel
 from lobsim.venue.lender import Lender
-from lobsim.venue.market import LastPriceMark, Market
+from lobsim.venue.market import Market
+from lobsim.venue.marks import LastPriceMark
 
 USDT, ALT = 0, 1
 BASE, TICK_LOT = 10, 10  # quanta of ALT in a lot; quanta of USDT that one lot costs per tick
@@ -88,6 +89,7 @@ class Desk:
         self.market = Market(0, "ALT-USDT", "ALT", "USDT", Decimal("0.01"), Decimal(1), ledger, mark or LastPriceMark())
         self.book = self.market.book
         self.views = []
+        self.states = []  # what margin accounts are told
         self.exchange.add_market(self.market, lambda time_ns, view: self.views.append((time_ns, view)))
         self.crowd = ledger.open_account("crowd", overdraft=True)
         if insurance:
@@ -115,6 +117,7 @@ class Desk:
         """A margin account; `debt` USDT quanta were borrowed and spent."""
         account = self._account(name, usdt, alt)
         self.margin.enroll(account)
+        self.exchange.watch_account(account, self.states.append)
         if debt:
             self.margin.borrow(account, USDT, debt)
             self.ledger.burn(account, USDT, debt, Flow.WITHDRAW)
