@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from decimal import Decimal
-from math import exp
 
-from lobsim.agents import Agent, AgentParams, Context, agent_kinds
-from lobsim.agents.market_maker import MarketMakerParams
-from lobsim.credit import AssetTerms, CrossMargin, Flow, Ledger, LoanBook, LoanTerms, MarginStatus, SalePolicy
+from lobsim.agents import Agent
+from lobsim.credit import Flow, Ledger, Mark
 from lobsim.errors import LobsimError, ScenarioError
 from lobsim.records import AccountInfo, InstrumentInfo, RunHeader
-from lobsim.scenario.happenings import Shock, SlowNetwork
+from lobsim.scenario.happenings import FeedStall, Shock, WithdrawalHalt
 from lobsim.scenario.load import Scenario
-from lobsim.scenario.markets import Mark, Venue
-from lobsim.scenario.schema import Lender as LenderTable
-from lobsim.scenario.wiring import PPM, Marker, Notes, RecorderProxy, ppm
+from lobsim.scenario.parts_agents import AgentBuilder
+from lobsim.scenario.parts_credit import build_lender
+from lobsim.scenario.parts_markets import (
+    BuiltWindow,
+    build_desk,
+    build_exchange,
+    build_mark,
+    build_market,
+    build_window,
+)
+from lobsim.scenario.wiring import Marker, RecorderProxy, ppm
 from lobsim.sim.clock import Clock, EventClass, every, session_key
 from lobsim.sim.feed import Feed
-from lobsim.sim.gateway import CrowdGateway, Feeds, Gateway, InstrumentSpec, LenderGateway
-from lobsim.sim.latency import ConstantLatency, DegradedLatency, LatencyModel, LognormalLatency
+from lobsim.sim.gateway import Feeds
 from lobsim.sim.recorder import Recorder
-from lobsim.sim.reference import ReferenceValue
-from lobsim.sim.streams import Stream, Streams
-from lobsim.sim.tapes import FIRST_FOREIGN_ID
-from lobsim.venue.exchange import Exchange, FeeModel
+from lobsim.sim.reference import Factor, ReferenceValue
+from lobsim.sim.streams import Streams
+from lobsim.venue.exchange import Exchange
 from lobsim.venue.lender import Lender
-from lobsim.venue.market import (
-    AverageLastMark,
-    LastPriceMark,
-    Market,
-    MarkPriceModel,
-    MidPriceMark,
-    ReferenceMark,
-)
-from lobsim.venue.ports import AccountView
+from lobsim.venue.market import Market
+from lobsim.venue.transfers import TransferDesk
 
 
 class Simulation:
@@ -48,33 +44,45 @@ class Simulation:
         self.clock = Clock(seed)
         self.streams = Streams(seed)
         self.feeds = Feeds()
+        self.withdrawals: Feed[Mapping[tuple[str, str], bool]] = Feed()
         self.ledger = Ledger()
+        self.proxy = RecorderProxy()
+        self.factors: dict[str, Factor] = {}
         self.references: dict[str, ReferenceValue] = {}
         self.exchanges: dict[str, Exchange] = {}
         self.lenders: dict[str, Lender] = {}
+        self.windows: dict[str, BuiltWindow] = {}
+        self.borrowers: dict[str, int] = {}
         self.agents: list[Agent] = []
+        self.kinds: dict[int, str] = {}
         self.shock_ns = min((event.at for event in file.exogenous if isinstance(event, Shock)), default=None)
-        self._kinds: dict[int, str] = {}
-        self._slow = [event for event in file.exogenous if isinstance(event, SlowNetwork)]
-        self._proxy = RecorderProxy()
+        self._markets: dict[str, tuple[Exchange, Market]] = {}
         for name, asset in file.assets.items():
             self.ledger.add_asset(name, asset.quantum)
         self._build_references()
         for name, venue in file.venues.items():
-            self._build_exchange(name, venue)
+            self.exchanges[name] = build_exchange(self, name, venue)
         self._build_markets()
+        self.desk: TransferDesk | None = build_desk(self)
+        for name, window in file.windows.items():
+            with _blamed(scenario, f"windows.{name}"):
+                self.windows[name] = build_window(self, name, window)
         for name, lender in file.lenders.items():
             with _blamed(scenario, f"lenders.{name}"):
-                self._build_lender(name, lender)
+                self.lenders[name] = build_lender(self, name, lender)
         for name, params in file.agents.items():
             if params.enabled:
                 with _blamed(scenario, f"agents.{name}"):
                     for number in range(params.count):
-                        self._build_agent(name if params.count == 1 else f"{name}-{number + 1}", number, params, name)
+                        own = name if params.count == 1 else f"{name}-{number + 1}"
+                        AgentBuilder(self, own, number, params, name).build()
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
     def _build_references(self) -> None:
+        for name, factor in self.file.factors.items():
+            stream = self.streams.stream(f"factor/{name}")
+            self.factors[name] = Factor(self.clock, name, factor.volatility, factor.interval, stream)
         for name, reference in self.file.references.items():
             feed: Feed[float] = Feed()
             self.feeds.references[name] = feed
@@ -86,224 +94,78 @@ class Simulation:
                 reference.interval,
                 self.streams.stream(f"reference/{name}"),
                 feed,
+                [(self.factors[factor], beta) for factor, beta in reference.betas.items()],
             )
-
-    def _build_exchange(self, name: str, venue: Venue) -> None:
-        ledger = self.ledger
-        pool = self._account(f"{name}.pool", "system", overdraft=True)
-        fees = self._account(f"{name}.fees", "system")
-        insurance = self._account(f"{name}.insurance", "system")
-        for asset, amount in venue.insurance.items():
-            self._issue(insurance, asset, amount)
-        terms = {
-            ledger.asset(asset): AssetTerms(
-                ppm(table.collateral_ratio), ppm(table.maintenance_rate), ppm(table.interest_rate)
-            )
-            for asset, table in self.file.assets.items()
-        }
-        margin = CrossMargin(ledger, pool, ledger.asset(self.file.scenario.numeraire), terms)
-        sale = venue.account_liquidation
-        policy = SalePolicy("slices", ppm(sale.fraction), sale.pause, ppm(sale.target_level)) if sale.enabled else None
-        self.exchanges[name] = Exchange(
-            name,
-            self.clock,
-            ledger,
-            margin,
-            self._proxy,
-            fee_account=fees,
-            insurance_account=insurance,
-            outside_account=self._account(f"{name}.outside", "system", overdraft=True),
-            fees=FeeModel(ppm(venue.maker_fee_bps / 10_000), ppm(venue.taker_fee_bps / 10_000)),
-            sale_policy=policy,
-            first_order_id=FIRST_FOREIGN_ID if self.file.tapes else 1,  # a tape's orders keep their recorded ids
-        )
 
     def _build_markets(self) -> None:
-        for number, (name, table) in enumerate(self.file.instruments.items()):
-            exchange = self._exchange(table.venue)
+        tables = self.file.instruments
+        for number, (name, table) in enumerate(tables.items()):
+            exchange = self.exchanges[table.venue] if table.venue else next(iter(self.exchanges.values()))
+            market = build_market(self, number, name, table, exchange)
             feed = self.feeds.markets[number] = Feed()
-            market = Market(
-                number,
-                name,
-                table.base,
-                table.quote,
-                Decimal(table.tick),
-                Decimal(table.lot),
-                self.ledger,
-                self._mark_model(table.mark, table.tick),
-            )
             exchange.add_market(market, feed.publish)
+            self._markets[name] = (exchange, market)
+        for name, (_, market) in self._markets.items():
+            market.mark_model = build_mark(self, tables[name].mark, market.tick)
 
-    def _build_lender(self, name: str, table: LenderTable) -> None:
-        ledger = self.ledger
-        _, market = self.market(table.instrument)
-        cash = self._account(f"{name}.cash", "system", overdraft=True)
-        insurance = self._account(f"{name}.insurance", "system")
-        quote = ledger.asset_name(market.quote)
-        if table.insurance:
-            self._issue(insurance, quote, table.insurance)
-        terms = LoanTerms(
-            ppm(table.max_ltv),
-            ppm(table.margin_call_ltv),
-            ppm(table.liquidation_ltv),
-            close_factor_ppm=ppm(table.close_factor),
-            liquidation_bonus_ppm=ppm(table.bonus),
-            interest_ppm=ppm(table.interest_rate),
-        )
-        loans = LoanBook(name, ledger, market.base, market.quote, terms, cash, insurance)
-        self._kinds[loans.custody] = "system"
-        feed: Feed[tuple[int, ...]] = Feed()
-        self.feeds.breached[name] = feed
-        lender = Lender(
-            name, self.clock, self._proxy, ledger, loans, market, self._mark_model(table.oracle, market.tick)
-        )
-        lender.publish = lambda breached: feed.publish(self.clock.now, breached)
-        self.lenders[name] = lender
-        self._open_loans(name, table, lender, self._start_price(table.instrument))
+    # --- what the parts are built with --------------------------------------------------------------------------------
 
-    def _open_loans(self, name: str, table: LenderTable, lender: Lender, price: float) -> None:
-        population = table.loans
-        stream = self.streams.stream(f"loans/{name}")
-        sizes = [exp(population.size_sigma * stream.normal()) for _ in range(population.count)]
-        scale = population.collateral / sum(sizes)
-        shares = stream.generator("ltv").beta(*population.ltv_shape, size=population.count).tolist()
-        market = lender.market
-        ticks = market.book.tick_grid.floor(price)
-        mark = (ticks * market.quote_per_tick_lot, market.base_per_lot)
-        base, quote = self.ledger.asset_name(market.base), self.ledger.asset_name(market.quote)
-        for number in range(population.count):
-            account = self._account(f"{name}-{number + 1}", "borrower")
-            ltv = population.ltv_low + (population.ltv_high - population.ltv_low) * shares[number]
-            collateral = self._issue(account, base, sizes[number] * scale)
-            principal = collateral * mark[0] // mark[1] * ppm(ltv) // PPM
-            if principal:
-                lender.loans.open(account, collateral, principal, mark)
-                self.ledger.burn(account, self.ledger.asset(quote), principal, Flow.WITHDRAW)  # spent elsewhere
-
-    def _build_agent(self, name: str, number: int, params: AgentParams, table: str) -> None:
-        agent_class = agent_kinds()[params.kind]
-        exchange, market = self.market(params.instrument)
-        stream = self.streams.stream(f"agents/{name}")
-        account = self._account(name, params.kind, overdraft=agent_class.is_crowd)
-        orders, feed = self._latencies(params, stream, table)
-        gateway = crowd = None
-        lenders: tuple[LenderGateway, ...] = ()
-        if agent_class.is_crowd:
-            crowd = CrowdGateway(
-                self.clock,
-                exchange,
-                self.feeds,
-                name,
-                account,
-                params.order_latency,
-                ConstantLatency(params.feed_latency),
-            )
-        else:
-            gateway = Gateway(self.clock, exchange, self.feeds, name, account, orders, feed)
-            lenders = tuple(
-                LenderGateway(self.clock, lender, self.feeds, name, account, orders, feed)
-                for lender in self.lenders.values()
-                if lender.market is market
-            )
-        context = Context(self.clock, name, number, self._spec(market), stream, gateway, crowd, lenders)
-        context.note = Notes(self._proxy, self.clock, name)
-        if isinstance(params, MarketMakerParams):
-            self._fund_maker(exchange, market, account, number, params)
-        elif params.kind == "liquidation-bot":
-            self._issue(account, self.ledger.asset_name(market.quote), params.capital)  # type: ignore[attr-defined]
-            exchange.require_funds(account)
-        self.agents.append(agent_class(params, context))
-
-    def _fund_maker(
-        self, exchange: Exchange, market: Market, account: int, number: int, params: MarketMakerParams
-    ) -> None:
-        """Holdings and cash or debt such that collateral value over equity is the wanted leverage at the start."""
-        holdings = params.holdings[min(number, len(params.holdings) - 1)]
-        leverage = params.leverage[min(number, len(params.leverage) - 1)]
-        ledger = self.ledger
-        value = holdings * self._start_price(market.name)
-        cash = value / leverage - value
-        self._issue(account, ledger.asset_name(market.base), holdings)
-        exchange.margin.enroll(account)
-        if cash >= 0:
-            self._issue(account, ledger.asset_name(market.quote), cash)
-        else:
-            debt = int(-cash / float(ledger.quantum(market.quote)))
-            exchange.margin.borrow(account, market.quote, debt)
-            ledger.burn(account, market.quote, debt, Flow.WITHDRAW)  # it bought its holdings with it
-        ticks = market.book.tick_grid.floor(self._start_price(market.name))
-        view = exchange.margin.view(account, {market.base: (ticks * market.quote_per_tick_lot, market.base_per_lot)})
-        if view.status == MarginStatus.LIQUIDATION:
-            level = "below 0" if view.margin_level_ppm is None else f"{view.margin_level_ppm / PPM:.3f}"
-            raise ScenarioError(
-                f"leverage: {leverage} puts the account at a margin level of {level} when the run begins, "
-                "where the exchange would liquidate it at once"
-            )
-        accounts: Feed[AccountView] = Feed()
-        self.feeds.accounts[account] = accounts
-        exchange.watch_account(account, lambda view: accounts.publish(view.time_ns, view))
-
-    # --- helpers ----------------------------------------------------------------------------------------------------
-
-    def _account(self, name: str, kind: str, *, overdraft: bool = False) -> int:
+    def account(self, name: str, kind: str, *, overdraft: bool = False) -> int:
+        """Open a ledger account; `kind` is what the manifest calls its owner."""
         account = self.ledger.open_account(name, overdraft=overdraft)
-        self._kinds[account] = kind
+        self.kinds[account] = kind
         return account
 
-    def _issue(self, account: int, asset: str, amount: float) -> int:
+    def issue(self, account: int, asset: str, amount: float) -> int:
+        """Bring `amount` of an asset into being on an account; returns its quanta."""
         number = self.ledger.asset(asset)
         quanta = int(amount / float(self.ledger.quantum(number)))
         self.ledger.issue(account, number, quanta, Flow.DEPOSIT)
         return quanta
 
-    def _exchange(self, name: str | None) -> Exchange:
-        return self.exchanges[name] if name is not None else next(iter(self.exchanges.values()))
+    def borrower(self, lender: str) -> int | None:
+        """The account of the agent that manages a lender's loans, None where every loan has its own."""
+        for name, params in self.file.agents.items():
+            if getattr(params, "lender", None) == lender:
+                if name not in self.borrowers:
+                    self.borrowers[name] = self.account(name, params.kind, overdraft=True)
+                return self.borrowers[name]
+        return None
 
     def market(self, instrument: str) -> tuple[Exchange, Market]:
         """The exchange and the book of a named instrument."""
-        exchange = self._exchange(self.file.instruments[instrument].venue)
-        return exchange, next(market for market in exchange.markets if market.name == instrument)
+        return self._markets[instrument]
 
-    def _start_price(self, instrument: str) -> float:
-        """What the base asset is worth at the start: the reference of that name."""
-        table = self.file.instruments[instrument]
-        reference = self.file.references.get(table.base)
+    def start_price(self, instrument: str) -> float:
+        """What the base asset is worth at the start, in the quote asset: the reference of that name."""
+        reference = self.file.references.get(self.file.instruments[instrument].base)
         return float(reference.start) if reference is not None else 1.0
 
-    def _mark_model(self, mark: Mark, tick: Decimal) -> MarkPriceModel:
-        if mark.model == "last":
-            return LastPriceMark()
-        if mark.model == "mid":
-            return MidPriceMark()
-        if mark.model == "reference":
-            assert mark.reference is not None
-            return ReferenceMark(self.references[mark.reference].in_ticks(float(tick)))
-        return AverageLastMark(mark.window)
+    def asset_value(self, asset: str) -> float:
+        """What an asset is worth at the start in the numeraire, along its first spot instrument."""
+        value = 1.0
+        for _ in self.file.assets:
+            if asset == self.file.scenario.numeraire:
+                return value
+            for name, table in self.file.instruments.items():
+                if table.base == asset and table.kind == "spot":
+                    value *= self.start_price(name)
+                    asset = table.quote
+                    break
+        raise ScenarioError(f"{asset} has no spot instrument along which it could be valued")
 
-    def _spec(self, market: Market) -> InstrumentSpec:
-        return InstrumentSpec(
-            market.instrument_id,
-            market.name,
-            self.ledger.asset_name(market.base),
-            self.ledger.asset_name(market.quote),
-            float(market.tick),
-            float(market.lot),
-            market.base_per_lot,
-            market.quote_per_tick_lot,
-            self.ledger.quantum(market.quote),
-        )
-
-    def _latencies(self, params: AgentParams, stream: Stream, table: str) -> tuple[LatencyModel, LatencyModel]:
-        models: list[LatencyModel] = []
-        for kind, ns in (("order", params.order_latency), ("feed", params.feed_latency)):
-            model: LatencyModel = ConstantLatency(ns)
-            if params.latency_sigma and ns:
-                model = LognormalLatency(ns, params.latency_sigma, self.streams.stream(f"{stream.name}/{kind}-latency"))
-            for window in self._slow:
-                if table in window.agents:
-                    model = DegradedLatency(model, window.at, window.until, window.factor)
-            models.append(model)
-        return models[0], models[1]
+    def start_marks(self, exchange: Exchange) -> dict[int, Mark]:
+        """Marks of a venue's assets at the start prices; also sets those of its perpetuals."""
+        before = {}
+        for market in exchange.markets:
+            before[market.name] = market.mark_price
+            market.mark_price = max(1, market.book.tick_grid.floor(self.start_price(market.name)))
+            if market.contract is not None:
+                market.contract.mark_price = market.mark_price
+        marks = exchange.marks()
+        for market in exchange.markets:
+            market.mark_price = before[market.name]
+        return marks
 
     # --- running ----------------------------------------------------------------------------------------------------
 
@@ -319,15 +181,17 @@ class Simulation:
                 f"{market.tick:f}",
                 f"{market.lot:f}",
                 f"{self.ledger.quantum(market.quote):f}",
+                market.kind,
+                exchange.name,
             )
-            for exchange in self.exchanges.values()
-            for market in exchange.markets
+            for exchange, market in self._markets.values()
         ]
         accounts = [
-            AccountInfo(number, name, self._kinds.get(number, "system"))
+            AccountInfo(number, name, self.kinds.get(number, "system"))
             for number, name in enumerate(self.ledger.accounts, start=1)
         ]
         assets = {name: f"{table.quantum:f}" for name, table in file.assets.items()}
+        volumes = {name: table.daily_volume for name, table in file.instruments.items() if table.daily_volume}
         return RunHeader(
             scenario=file.scenario.name,
             scenario_toml=scenario.text,
@@ -337,11 +201,16 @@ class Simulation:
             accounts=accounts,
             assets=assets,
             numeraire=file.scenario.numeraire,
+            groups=file.groups,
+            targets=scenario.targets(),
+            mechanisms={name: table.model_dump() for name, table in file.mechanisms.items()},
+            focus=file.scenario.focus or "",
+            volumes=volumes,
         )
 
     def start(self, recorder: Recorder) -> None:
         """Attach the recorder, arm all timers and shocks, start the agents."""
-        self._proxy.attach(recorder)
+        self.proxy.attach(recorder)
         clock = self.clock
         header = self.file.scenario
         for name, exchange in self.exchanges.items():
@@ -353,15 +222,42 @@ class Simulation:
         for name, lender in self.lenders.items():
             every(clock, EventClass.MARK, f"{name}/oracle", self.file.lenders[name].update_interval, lender.update)
         for event in self.file.exogenous:
-            if isinstance(event, Shock):
-                key = session_key(self.seed, "exogenous")
-                clock.call_at(event.at, EventClass.EXOGENOUS, key, self._shock, event)
+            self._schedule(event)
         for agent in self.agents:
             agent.start()
 
+    def _schedule(self, event: object) -> None:
+        clock, key = self.clock, session_key(self.seed, "exogenous")
+        if isinstance(event, Shock):
+            clock.call_at(event.at, EventClass.EXOGENOUS, key, self._shock, event)
+        elif isinstance(event, FeedStall):
+            clock.call_at(event.at, EventClass.EXOGENOUS, key, self._stall_feed, event)
+        elif isinstance(event, WithdrawalHalt) and event.enabled and self.desk is not None:
+            clock.call_at(event.at, EventClass.EXOGENOUS, key, self._halt_withdrawals, event)
+            if event.until is not None:
+                clock.call_at(event.until, EventClass.EXOGENOUS, key, self._resume_withdrawals, event)
+
     def _shock(self, event: Shock) -> None:
-        self.references[event.reference].jump(event.change)
-        self._proxy.milestone(self.clock.now, f"shock {event.reference}", ppm(event.change), "ppm")
+        if event.factor is not None:
+            self.factors[event.factor].jump(event.change)
+        else:
+            assert event.reference is not None
+            self.references[event.reference].jump(event.change)
+        self.proxy.milestone(self.clock.now, f"shock {event.factor or event.reference}", ppm(event.change), "ppm")
+
+    def _stall_feed(self, event: FeedStall) -> None:
+        self.exchanges[event.venue].stall(event.until)
+        self.proxy.milestone(self.clock.now, f"feed_stalled {event.venue}", event.until - event.at, "ns")
+
+    def _halt_withdrawals(self, event: WithdrawalHalt) -> None:
+        assert self.desk is not None
+        self.desk.halt(event.venue, event.assets)
+        self.proxy.milestone(self.clock.now, f"withdrawals_halted {event.venue}", None, "")
+
+    def _resume_withdrawals(self, event: WithdrawalHalt) -> None:
+        assert self.desk is not None
+        self.desk.resume(event.venue, event.assets)
+        self.proxy.milestone(self.clock.now, f"withdrawals_resumed {event.venue}", None, "")
 
     @property
     def messages(self) -> int:
@@ -369,11 +265,15 @@ class Simulation:
         return sum(exchange.messages for exchange in self.exchanges.values())
 
     def check(self) -> dict[str, int]:
-        """Prove books, ledger, margin and loans; returns the imbalance per asset (all 0)."""
+        """Prove books, ledger, margin, contracts, loans, transfers and windows; returns the imbalance per asset."""
         for exchange in self.exchanges.values():
             exchange.check()
         for lender in self.lenders.values():
             lender.check()
+        if self.desk is not None:
+            self.desk.check()
+        for window in self.windows.values():
+            window.window.check()
         return self.ledger.imbalance()
 
 

@@ -14,11 +14,14 @@ from typing import get_args
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from lobsim.agents import agent_kinds
-from lobsim.scenario.happenings import Shock, SlowNetwork
+from lobsim.agents import AgentParams, agent_kinds
+from lobsim.agents.base import AccountParams
+from lobsim.scenario.happenings import FeedStall, Shock, SlowNetwork, WithdrawalHalt
 from lobsim.scenario.limits import limits
-from lobsim.scenario.markets import Instrument
+from lobsim.scenario.markets import Instrument, Mark
 from lobsim.scenario.schema import ScenarioFile
+from lobsim.scenario.windows import WINDOW_KEYS, Window
+from lobsim.sim.purse import CHAIN
 from lobsim.units import NS_PER_MINUTE
 
 _NUMBERED = re.compile(r"(.+)-([1-9]\d*)")
@@ -75,9 +78,15 @@ def _known(where: str, name: str | None, table: Mapping[str, object], what: str)
 
 def _references(file: ScenarioFile) -> Iterator[str]:
     yield from _known("scenario.numeraire", file.scenario.numeraire, file.assets, "asset")
+    yield from _known("scenario.focus", file.scenario.focus, file.groups, "group")
+    for name, reference in file.references.items():
+        for factor in reference.betas:
+            yield from _known(f"references.{name}.betas.{factor}", factor, file.factors, "factor")
     for name, venue in file.venues.items():
         for asset in venue.insurance:
             yield from _known(f"venues.{name}.insurance.{asset}", asset, file.assets, "asset")
+        for listed in venue.liquidation_order or ():
+            yield from _known(f"venues.{name}.liquidation_order", listed, file.instruments, "instrument")
     for name, instrument in file.instruments.items():
         where = f"instruments.{name}"
         yield from _known(f"{where}.venue", instrument.venue, file.venues, "venue")
@@ -85,31 +94,80 @@ def _references(file: ScenarioFile) -> Iterator[str]:
             yield f"{where}.venue: must be given, there are {len(file.venues)} venues"
         yield from _known(f"{where}.base", instrument.base, file.assets, "asset")
         yield from _known(f"{where}.quote", instrument.quote, file.assets, "asset")
-        yield from _known(f"{where}.mark.reference", instrument.mark.reference, file.references, "reference")
+        yield from _mark_names(file, f"{where}.mark", instrument.mark, instrument)
     for name, lender in file.lenders.items():
-        yield from _known(f"lenders.{name}.instrument", lender.instrument, file.instruments, "instrument")
-        yield from _known(f"lenders.{name}.oracle.reference", lender.oracle.reference, file.references, "reference")
+        where = f"lenders.{name}"
+        yield from _known(f"{where}.instrument", lender.instrument, file.instruments, "instrument")
+        yield from _mark_names(file, f"{where}.oracle", lender.oracle, file.instruments.get(lender.instrument))
+    for name, window in file.windows.items():
+        yield from _window_names(file, f"windows.{name}", window)
     for name, agent in file.agents.items():
-        where = f"agents.{name}"
-        yield from _known(f"{where}.venue", agent.venue, file.venues, "venue")
-        yield from _known(f"{where}.instrument", agent.instrument, file.instruments, "instrument")
-        yield from _known(f"{where}.reference", getattr(agent, "reference", None), file.references, "reference")
+        yield from _agent_names(file, f"agents.{name}", agent)
     for number, event in enumerate(file.exogenous):
-        where = f"exogenous[{number}]"
-        if isinstance(event, Shock):
-            yield from _known(f"{where}.reference", event.reference, file.references, "reference")
-            yield from _known(f"{where}.factor", event.factor, file.factors, "factor")
-        elif not isinstance(event, SlowNetwork):
-            yield from _known(f"{where}.venue", event.venue, file.venues, "venue")
-            for asset in getattr(event, "assets", None) or ():
-                yield from _known(f"{where}.assets", asset, file.assets, "asset")
-        else:
-            for agent_name in event.agents:
-                yield from _known(f"{where}.agents", agent_name, file.agents, "agent")
-                if agent_name in file.agents and agent_kinds()[file.agents[agent_name].kind].is_crowd:
-                    yield f"{where}.agents: {agent_name!r} is a crowd, whose latency is constant; name other agents"
+        yield from _event_names(file, f"exogenous[{number}]", event)
     for number, tape in enumerate(file.tapes):
         yield from _known(f"tapes[{number}].instrument", tape.instrument, file.instruments, "instrument")
+    for name, members in file.groups.items():
+        for member in members:
+            yield from _known(f"groups.{name}", member, file.instruments, "instrument")
+
+
+def _mark_names(file: ScenarioFile, where: str, mark: Mark, of: Instrument | None) -> Iterator[str]:
+    yield from _known(f"{where}.reference", mark.reference, file.references, "reference")
+    yield from _known(f"{where}.underlying", mark.underlying, file.instruments, "instrument")
+    for source in mark.sources or ():
+        yield from _known(f"{where}.sources", source, file.instruments, "instrument")
+        other = file.instruments.get(source)
+        if other is not None and of is not None and (other.base, other.quote) != (of.base, of.quote):
+            yield f"{where}.sources: {source!r} trades {other.base}/{other.quote}, not {of.base}/{of.quote}"
+
+
+def _window_names(file: ScenarioFile, where: str, window: Window) -> Iterator[str]:
+    for key in ("asset", "reserve_asset", "wrapped", "underlying", "stable", "coin"):
+        yield from _known(f"{where}.{key}", getattr(window, key, None), file.assets, "asset")
+    yield from _known(f"{where}.rate", getattr(window, "rate", None), file.references, "reference")
+    instrument = getattr(window, "instrument", None)
+    yield from _known(f"{where}.instrument", instrument, file.instruments, "instrument")
+    oracle = getattr(window, "oracle", None)
+    if oracle is not None and instrument in file.instruments:
+        yield from _mark_names(file, f"{where}.oracle", oracle, file.instruments[instrument])
+
+
+def _agent_names(file: ScenarioFile, where: str, agent: AgentParams) -> Iterator[str]:
+    yield from _known(f"{where}.venue", agent.venue, file.venues, "venue")
+    yield from _known(f"{where}.instrument", agent.instrument, file.instruments, "instrument")
+    for instrument in agent.uses()[1:]:
+        yield from _known(where, instrument, file.instruments, "instrument")
+    for reference in agent.references():
+        yield from _known(f"{where}.reference", reference, file.references, "reference")
+    yield from _known(f"{where}.lender", getattr(agent, "lender", None), file.lenders, "lender")
+    for key in WINDOW_KEYS:
+        yield from _known(f"{where}.{key}", getattr(agent, key, None), file.windows, "window")
+    if isinstance(agent, AccountParams):
+        for key in ("balances", "debts"):
+            for asset in getattr(agent, key):
+                yield from _known(f"{where}.{key}.{asset}", asset, file.assets, "asset")
+        for venue, amounts in agent.elsewhere.items():
+            yield from _known(f"{where}.elsewhere.{venue}", venue, {**file.venues, CHAIN: None}, "venue")
+            for asset in amounts:
+                yield from _known(f"{where}.elsewhere.{venue}.{asset}", asset, file.assets, "asset")
+        for instrument in agent.contracts:
+            yield from _known(f"{where}.contracts.{instrument}", instrument, file.instruments, "instrument")
+
+
+def _event_names(file: ScenarioFile, where: str, event: object) -> Iterator[str]:
+    if isinstance(event, Shock):
+        yield from _known(f"{where}.reference", event.reference, file.references, "reference")
+        yield from _known(f"{where}.factor", event.factor, file.factors, "factor")
+    elif isinstance(event, SlowNetwork):
+        for agent_name in event.agents:
+            yield from _known(f"{where}.agents", agent_name, file.agents, "agent")
+            if agent_name in file.agents and agent_kinds()[file.agents[agent_name].kind].is_crowd:
+                yield f"{where}.agents: {agent_name!r} is a crowd, whose latency is constant; name other agents"
+    elif isinstance(event, FeedStall | WithdrawalHalt):
+        yield from _known(f"{where}.venue", event.venue, file.venues, "venue")
+        for asset in getattr(event, "assets", None) or ():
+            yield from _known(f"{where}.assets", asset, file.assets, "asset")
 
 
 def _markets(file: ScenarioFile) -> Iterator[str]:
@@ -122,13 +180,15 @@ def _markets(file: ScenarioFile) -> Iterator[str]:
             continue
         yield from _grid_faults(file, where, instrument)
         venue = instrument.venue or next(iter(file.venues))
-        other = listed.setdefault((venue, instrument.base), name)
-        if other != name:
-            yield (
-                f"{where}.base: {other!r} trades {instrument.base!r} on {venue!r} already, "
-                "and one asset can have only one mark price there"
-            )
-    circle = _circle({instrument.base: instrument.quote for instrument in file.instruments.values()})
+        if instrument.kind == "spot":
+            other = listed.setdefault((venue, instrument.base), name)
+            if other != name:
+                yield (
+                    f"{where}.base: {other!r} trades {instrument.base!r} on {venue!r} already, "
+                    "and one asset can have only one mark price there"
+                )
+    spot = [instrument for instrument in file.instruments.values() if instrument.kind == "spot"]
+    circle = _circle({instrument.base: instrument.quote for instrument in spot})
     if circle:
         yield f"instruments: assets are valued in a circle: {' in '.join(circle)}"
     for name, lender in file.lenders.items():
@@ -137,19 +197,56 @@ def _markets(file: ScenarioFile) -> Iterator[str]:
         where, instrument = f"agents.{name}", file.instruments[agent.instrument]
         if agent.venue is not None and instrument.venue not in (None, agent.venue):
             yield f"{where}.venue: {agent.instrument!r} is traded on {instrument.venue!r}, not {agent.venue!r}"
-        if agent.kind == "market-maker":
-            yield from _needs_value(file, f"{where}.instrument", agent.instrument)
-            if instrument.quote != file.scenario.numeraire:
-                yield (
-                    f"{where}.instrument: margin accounts need an instrument quoted in the numeraire "
-                    f"{file.scenario.numeraire!r}; {agent.instrument!r} is quoted in {instrument.quote!r}"
-                )
+        if isinstance(agent, AccountParams):
+            yield from _economy(file, where, agent)
         if agent.latency_sigma and agent_kinds()[agent.kind].is_crowd:
             yield f"{where}.latency_sigma: {agent.kind} stands for a crowd, whose latency is constant; leave it out"
         if agent.kind == "liquidation-bot" and not any(
             lender.instrument == agent.instrument for lender in file.lenders.values()
         ):
             yield f"{where}.instrument: no lender lends on {agent.instrument!r}, so there is no work"
+
+
+def _economy(file: ScenarioFile, where: str, agent: AccountParams) -> Iterator[str]:
+    """Accounts whose holdings, debts or positions nothing could value, or nobody would keep."""
+    margin = agent.margin or bool(getattr(agent, "holdings", None))
+    held = {*agent.balances, *agent.debts}
+    if getattr(agent, "holdings", None):
+        held.add(file.instruments[agent.instrument].base)
+    if margin:
+        venue = file.instruments[agent.instrument].venue or next(iter(file.venues))
+        for asset in sorted(held):
+            if not _valued_on(file, venue, asset):
+                yield (
+                    f"{where}: a margin account needs a mark for {asset!r}, but no spot instrument of {venue!r} leads "
+                    f"from it to the numeraire {file.scenario.numeraire!r}, or its start price is not known: "
+                    f"define [references.{asset}]"
+                )
+    elif agent.debts:
+        yield f"{where}.debts: only a margin account can owe its venue; write margin = true"
+    for name in agent.contracts:
+        instrument = file.instruments[name]
+        if instrument.kind != "perpetual":
+            yield f"{where}.contracts.{name}: is a spot instrument; a position needs one of kind 'perpetual'"
+        elif not margin:
+            yield f"{where}.contracts.{name}: only a margin account has positions; write margin = true"
+
+
+def _valued_on(file: ScenarioFile, venue: str, asset: str) -> bool:
+    """Whether spot instruments of a venue, with known start prices, lead from an asset to the numeraire."""
+    for _ in range(len(file.assets) + 1):
+        if asset == file.scenario.numeraire:
+            return True
+        steps = (
+            table
+            for table in file.instruments.values()
+            if table.kind == "spot" and table.base == asset and (table.venue or next(iter(file.venues))) == venue
+        )
+        step = next(steps, None)
+        if step is None or asset not in file.references:
+            return False
+        asset = step.quote
+    return False
 
 
 def _grid_faults(file: ScenarioFile, where: str, instrument: Instrument) -> Iterator[str]:

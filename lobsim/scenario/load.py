@@ -57,6 +57,13 @@ class Scenario(NamedTuple):
         """Wall clock of the run's start, in nanoseconds since midnight UTC."""
         return parse_time(self.file.scenario.start_utc[11:], 0)
 
+    def targets(self) -> list[dict[str, Any]]:
+        """Rows of the target file that it names; raises `ScenarioError` for one that is not there or not right."""
+        from lobsim.scenario.targets import targets_beside  # noqa: PLC0415  # which reads its file by this module
+
+        name = self.file.scenario.targets
+        return [] if name is None else [row.model_dump(exclude_none=True) for row in targets_beside(self.folder, name)]
+
     def time_ns(self, text: str) -> int:
         """Nanoseconds since the run's start of "21:15:00Z" or "45m"; raises `InputError`."""
         return parse_time(text, self.start_ns_of_day)
@@ -282,7 +289,7 @@ def _leaves(table: Document, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 def _tables(document: Document, path: tuple[str, ...] = ()) -> Iterator[tuple[Document, tuple[str, ...]]]:
     for key, value in document.items():
-        if isinstance(value, dict) and (path or key != "variants"):
+        if isinstance(value, dict) and (path or key not in ("variants", "mechanisms")):
             yield value, (*path, key)
             yield from _tables(value, (*path, key))
 

@@ -36,9 +36,7 @@ class Mark(Model):
     price: PositiveExact | None = Field(None, description="of constant")
     sources: tuple[Name, ...] | None = Field(None, description="instruments of an index, also that of a perpetual")
     outlier: Share = Field(0.05, description="an index source further than this from the median weighs nothing")
-    stale: PositiveDuration = Field(
-        10 * NS_PER_S, description="an index source silent for so long weighs nothing"
-    )
+    stale: PositiveDuration = Field(10 * NS_PER_S, description="an index source silent for so long weighs nothing")
     underlying: Name | None = Field(None, description="instrument whose mark values the underlying of a conversion")
 
     @model_validator(mode="after")
@@ -123,9 +121,7 @@ class Contract(Model):
 
     tiers: tuple[Tier, ...] = Field((Tier(rate=0.02),), max_length=50)
     liquidation_fee: Share = Field(0.0, description="per notional liquidated, to the insurance fund")
-    insurance: NonNegative = Field(
-        0.0, description="insurance fund of the contract at the start, quote units"
-    )
+    insurance: NonNegative = Field(0.0, description="insurance fund of the contract at the start, quote units")
     funding_interval: PositiveDuration = Field(8 * NS_PER_HOUR, description="funding is paid at its multiples, UTC")
     interest: Annotated[Number, Field(ge=-0.01, le=0.01)] = Field(0.0001, description="r of the funding formula")
     impact_notional: Positive = Field(10_000.0, description="order whose average price makes the premium")

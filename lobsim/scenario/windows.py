@@ -10,6 +10,9 @@ from lobsim.agents.base import Duration, Model, Name, NonNegative, Positive, Pos
 from lobsim.scenario.markets import Mark
 from lobsim.units import NS_PER_MINUTE, NS_PER_S
 
+WINDOW_KEYS = ("issuer", "converter", "window")
+"""Keys of agents' params that name windows."""
+
 
 class Transfers(Model):
     """[transfers]: how long assets travel between venues, and to and from the chain."""

@@ -8,6 +8,8 @@ from lobsim.sim.recorder import Recorder
 from lobsim.venue.exchange import Exchange
 
 PPM = 1_000_000
+RATE_UNITS = 1_000_000_000
+"""A reference as an exchange rate is told in billionths."""
 
 
 def ppm(fraction: float) -> int:
