@@ -1,91 +1,32 @@
-"""Market makers: a ladder around a reservation price, from one margin account, with rules for walking away.
+"""Market makers: ladders around reservation prices on many pairs from one account, with rules for walking away.
 
-Reservation price and spread follow Avellaneda and Stoikov (2008, doi:10.1080/14697680701381228), prices relative to the
-fair value and inventory in units:
-
-    r = s * (1 - q * gamma * sigma^2 * T),   spread = s * (gamma * sigma^2 * T + (2 / gamma) * ln(1 + gamma / k))
-
-with sigma the realised volatility per square root of a second, T a fixed horizon (stationary form), q the inventory.
+One maker quotes one pair or dozens. Each pair has its own phase, pace and picture of the market (`Pair`); inventory is
+counted per underlying (`Underlying`) and hedged on perpetuals (`Hedge`); there is one account and one decision to leave
+all pairs (`WithdrawalRule`). Quotes are those of `lobsim.agents.quoting`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator
-from math import log, sqrt
-from typing import Annotated, Literal
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import Any
 
-from pydantic import Field
-from simpy.events import Event as SimEvent
+from lobsim.agents.base import Agent, Context
+from lobsim.agents.hedging import Hedge
+from lobsim.agents.maker_pair import Leg, Pair, Underlying
+from lobsim.agents.maker_params import MarketMakerParams, PairKeys
+from lobsim.agents.withdrawal import Situation, WithdrawalRule, calm_enough, withdrawal_rules
+from lobsim.errors import InputError
+from lobsim.events import CancelAll, Event, EventKind, Purpose, Reason, Side
+from lobsim.sim.clock import Alarm, EventClass
+from lobsim.sim.gateway import Gateway
 
-from lobsim.agents.base import (
-    Agent,
-    AgentParams,
-    Context,
-    Duration,
-    Model,
-    Name,
-    Positive,
-    PositiveDuration,
-    Share,
-)
-from lobsim.events import CancelAll, Command, Event, EventKind, Purpose, Side
-from lobsim.units import NS_PER_MINUTE, NS_PER_S
-
-_WARM_UP = 120  # looks at the market before volatility is judged
-_OUTLIER = 25.0  # squared returns count for at most this multiple of calm in the calm estimate
-
-
-class WithdrawalParams(Model):
-    """When a maker walks away, and when it comes back."""
-
-    volatility_ratio: Positive | None = Field(
-        8.0,
-        description="withdraw when realised volatility is above this multiple of its calm level; or never",
-    )
-    volatility_spread: Share = Field(0.3, description="each maker's own ratio lies within +- this share of it")
-    volatility_window: PositiveDuration = Field(NS_PER_MINUTE, description="window of the realised volatility")
-    margin_level: Positive | None = Field(1.5, description="withdraw below this margin level (uniMMR); or never")
-    stale_feed: PositiveDuration | None = Field(
-        None, description="withdraw when the newest market data is older; or never"
-    )
-    return_after: Duration = Field(5 * NS_PER_MINUTE, description="shortest absence")
-    calm_window: PositiveDuration = Field(2 * NS_PER_MINUTE, description="calm means no such fall within this window")
-    calm_fall: Share = Field(0.05, description="largest fall of the last price that still counts as calm")
-    return_size: Share = Field(0.3, description="size after the return as a share of the size before")
-    grace: Duration = Field(2 * NS_PER_MINUTE, description="time after the return in which volatility is forgiven")
-
-
-class MarketMakerParams(AgentParams):
-    """Keys of an agent of kind "market-maker"."""
-
-    kind: Literal["market-maker"]
-    reference: Name
-    withdrawal: bool = Field(True, description="false: the maker never walks away of its own accord")
-    holdings: tuple[Positive, ...] = Field(description="base units each maker holds as collateral; last value repeats")
-    leverage: tuple[Positive, ...] = Field(
-        description="collateral value over equity each starts with; below 1 it holds the rest in cash, above it owes"
-    )
-    quote_notional: Positive = Field(description="quote units a side within `quote_distance`")
-    quote_distance: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    ladder_distance: Annotated[float, Field(gt=0, lt=1)] = Field(0.03, description="furthest quote from the fair value")
-    levels: int = Field(12, ge=1, le=1000, description="quotes a side")
-    requote: PositiveDuration = NS_PER_S
-    reference_weight: Share = Field(0.5, description="share of the outside reference in the fair value; rest: own mid")
-    gamma: Positive = Field(description="risk aversion")
-    k: Positive = Field(description="decay of the fill rate with relative distance")
-    horizon: PositiveDuration = Field(description="T of the reservation price")
-    inventory_unit: Positive = Field(description="quote units that count as one unit of inventory")
-    max_inventory: Positive = Field(description="quote units beyond which it quotes one side only")
-    max_skew: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.1, description="furthest reservation price from the fair value"
-    )
-    calm_halflife: PositiveDuration = Field(15 * NS_PER_MINUTE, description="half-life of the calm volatility estimate")
-    withdrawal_rules: WithdrawalParams = WithdrawalParams()
+__all__ = ["MarketMaker", "MarketMakerParams"]
 
 
 class MarketMaker(Agent):
-    """Knows its fills, its account state and public data, each as late as its gateway delivers them.
+    """Knows its fills, its account states and public data, each as late as its gateways deliver them.
 
     Bias: quotes the same shape in every state of the market and sees no order flow, only prices.
     """
@@ -97,171 +38,236 @@ class MarketMaker(Agent):
     def __init__(self, params: MarketMakerParams, context: Context) -> None:
         super().__init__(params, context)
         rules = params.withdrawal_rules
-        self._inventory = 0  # lots bought less sold since the start
-        self._size = 1.0
-        self._away_since: int | None = None
+        own = 1 + rules.volatility_spread * (2 * self.stream.uniform() - 1)
+        self.ratio_limit = inf if rules.volatility_ratio is None else rules.volatility_ratio * own
+        self.size = 1.0
+        self.away_since: int | None = None
+        self.legs: dict[int, Leg] = {}
+        self.hedges: list[Hedge] = []
+        self.pairs: list[Pair] = []
+        self._underlyings: dict[str, Underlying] = {}
         self._grace_until = -1
-        self._prices: deque[tuple[int, int]] = deque()
-        self._returns: deque[tuple[int, float]] = deque()
-        self._squares = 0.0
-        self._last_mid: float | None = None
-        self._last_outside = 1.0
-        self._variance = 0.0  # mean square return of the outside reference between two looks
-        self._looks = 0
-        self._calm = 0.0  # mean square return between two looks in calm times
-        self._samples = 0
-        spread = rules.volatility_spread
-        own = 1 + spread * (2 * self.stream.uniform() - 1)
-        self._ratio_limit = None if rules.volatility_ratio is None else rules.volatility_ratio * own
-        self._decay = 0.5 ** (params.requote / params.calm_halflife)
-        self._ladder = _ladder(params)
-        context.gateway.listen(self._on_events)
+        self._barred_until = -1
+        self._build(params.pair_keys())
+        self.situation = Situation(len(self.pairs))
+        every = withdrawal_rules(rules, len(self.pairs))
+        self._rules: tuple[WithdrawalRule, ...] = every if params.withdrawal else ()
+        self._lasting = tuple(rule for rule in every if rule.lasting)
+        gateways = {leg.gateway.account_id: leg.gateway for leg in self.legs.values()}
+        self._gateways = tuple(gateways.values())
+        self._minds_account = params.margin and (params.withdrawal or bool(self.hedges))
+        self._accounts: list[Any] = [None] * len(gateways)  # newest account state of each
+        self._deleveraged = [0] * len(gateways)
+        self._feed_ns = dict.fromkeys(gateways, 0)  # newest market data of each venue
+        self._feed_age_ns = dict.fromkeys(gateways, 0)  # its age at the last look at a pair there
+        for gateway in self._gateways:
+            gateway.listen(partial(self._on_events, gateway.account_id))
 
-    def run(self) -> Generator[SimEvent, None, None]:
-        """Requote at a steady pace from a random phase."""
-        yield self.sleep(1 + int(self.stream.uniform() * self.params.requote))
-        while True:
-            self._act()
-            yield self.sleep(self.params.requote)
+    def _build(self, quoted: tuple[PairKeys, ...]) -> None:
+        for keys in quoted:
+            self.pairs.append(Pair(keys, self._leg(keys.instrument, keys.reference)))
+        hedge = self.params.hedge
+        hedged: set[str] = set()
+        for pair in self.pairs:
+            name = pair.keys.perp
+            if name is None or hedge is None or not hedge.enabled or pair.reference in hedged:
+                continue
+            if self.context.specs[name].kind != "perpetual":
+                raise InputError(f"perp: {name} is no perpetual: nothing can be hedged on it")
+            hedged.add(pair.reference)
+            self.hedges.append(Hedge(hedge, self._leg(name, pair.reference), pair))
 
-    def _act(self) -> None:
-        gateway = self.context.gateway
-        view = gateway.view(self.spec.instrument_id)
-        outside = gateway.reference(self.params.reference)
-        if view is None or outside is None:
-            return
-        tick = self.spec.tick
-        if view.best_bid is not None and view.best_ask is not None:
-            mid = (view.best_bid + view.best_ask) / 2 * tick
-        elif view.last_price is not None:
-            mid = view.last_price * tick
-        else:
-            mid = outside
-        self._watch(mid, outside, view.last_price)
-        if self._away_since is not None:
-            if not self._may_return(view.time_ns):
-                return
-            self._size = self.params.withdrawal_rules.return_size
-            self._away_since = None
-            self._grace_until = self.clock.now + self.params.withdrawal_rules.grace
-            self.context.note("maker_returned")
-        elif self.params.withdrawal and self._must_withdraw(view.time_ns):
-            self._away_since = self.clock.now
-            self.context.note("maker_withdrew")
-            gateway.send(self.spec.instrument_id, [CancelAll(gateway.account_id)])
-            return
-        weight = self.params.reference_weight
-        self._quote(weight * outside + (1 - weight) * mid)
+    def _leg(self, instrument: str, reference: str) -> Leg:
+        """The leg of an instrument, new when it is not known yet."""
+        spec = self.context.specs[instrument]
+        leg = self.legs.get(spec.instrument_id)
+        if leg is None:
+            underlying = self._underlyings.setdefault(reference, Underlying())
+            start = round(self.params.contracts.get(instrument, 0.0) / spec.lot)
+            leg = self.legs[spec.instrument_id] = Leg(spec, self.context.gateway_of(instrument), underlying, start)
+        return leg
+
+    def start(self) -> None:
+        """Requote each pair at its steady pace from a random phase."""
+        for pair in self.pairs:
+            self._ring_every(pair.requote, f"quote/{pair.keys.instrument}", partial(self._look, pair))
+        hedge = self.params.hedge
+        if self.hedges and hedge is not None:
+            self._ring_every(hedge.interval, "hedge", self._hedge)
+
+    def _ring_every(self, interval_ns: int, name: str, act: Callable[[], None]) -> None:
+        clock = self.clock
+
+        def ring() -> None:
+            alarm.arm(clock.now + interval_ns)
+            act()
+
+        alarm = Alarm(clock, EventClass.WAKE, f"{self.context.name}/{name}", ring)
+        alarm.arm(clock.now + 1 + int(self.stream.uniform() * interval_ns))
 
     # --- what it knows ----------------------------------------------------------------------------------------------
 
-    def _watch(self, mid: float, outside: float, last_price: int | None) -> None:
-        """Keep the windows of returns and prices, and the slow estimate of calm volatility."""
+    def _look(self, pair: Pair) -> None:
+        """Watch one pair, ask the rules, quote."""
+        gateway = pair.gateway
+        view = gateway.view(pair.instrument_id)
+        outside = gateway.reference(pair.reference)
+        if view is None or outside is None:
+            return
         now = self.clock.now
-        rules = self.params.withdrawal_rules
-        if self._last_mid is not None:
-            square = log(mid / self._last_mid) ** 2
-            self._returns.append((now, square))
-            self._squares += square
-            if self._away_since is None and now > self._grace_until:
-                self._samples += 1
-                weight = max(1 / self._samples, 1 - self._decay)
-                if self._samples > _WARM_UP and self._calm > 0:
-                    square = min(square, _OUTLIER * self._calm)  # one jump must not pass for calm
-                self._calm += weight * (square - self._calm)
-            quiet = log(outside / self._last_outside) ** 2
-            if self._looks > _WARM_UP and self._variance > 0:
-                quiet = min(quiet, _OUTLIER * self._variance)
-            self._variance += max(1 / self._looks, 1 - self._decay) * (quiet - self._variance)
-        self._looks += 1
-        self._last_mid = mid
-        self._last_outside = outside
-        while self._returns and self._returns[0][0] <= now - rules.volatility_window:
-            self._squares -= self._returns.popleft()[1]
-        if last_price is not None:
-            self._prices.append((now, last_price))
-        while self._prices and self._prices[0][0] <= now - rules.calm_window:
-            self._prices.popleft()
+        last = view.last_price
+        mid = pair.mid(view.best_bid, view.best_ask, last, outside)
+        learns = self.away_since is None and now > self._grace_until
+        pair.watch(now, mid, outside, last, learns)
+        weight = pair.keys.reference_weight
+        fair = pair.underlying.fair = weight * outside + (1 - weight) * mid
+        self._assess(pair, view.time_ns, now)
+        if self.away_since is not None:
+            if self._may_return(pair, now):
+                self._return(now)
+        else:
+            for rule in self._rules:
+                if (rule.lasting or not self.situation.forgiven) and rule.fires(self.situation):
+                    self._withdraw(rule, now)
+                    break
+        self._quote(pair, fair, now)
 
-    def _volatility_ratio(self) -> float:
-        """Realised volatility of the window over the calm one; 1 until there is a calm one."""
-        if not self._calm or self._samples < _WARM_UP or not self._returns:
-            return 1.0
-        return sqrt(max(0.0, self._squares) / len(self._returns) / self._calm)
+    def _assess(self, pair: Pair, feed_ns: int, now: int) -> None:
+        """Bring the situation up to date with what this look has shown."""
+        situation = self.situation
+        venue = pair.gateway.account_id
+        newest = self._feed_ns[venue] = max(self._feed_ns[venue], feed_ns)
+        self._feed_age_ns[venue] = now - newest
+        situation.feed_age_ns = max(self._feed_age_ns.values())
+        situation.forgiven = now <= self._grace_until
+        is_alarmed = self.away_since is None and not situation.forgiven and pair.volatility_above(self.ratio_limit)
+        if is_alarmed != pair.is_alarmed:
+            pair.is_alarmed = is_alarmed
+            situation.alarmed_pairs += 1 if is_alarmed else -1
+        situation.inventory = abs(pair.inventory_share)
+        if self._minds_account:
+            for number, gateway in enumerate(self._gateways):
+                account = gateway.account()
+                if account is not self._accounts[number]:
+                    self._accounts[number] = account
+                    self._hear_account(number, gateway)
 
-    def _must_withdraw(self, feed_ns: int) -> bool:
-        rules = self.params.withdrawal_rules
-        now = self.clock.now
-        account = self.context.gateway.account()
-        level = None if account is None else account.margin_level_ppm
-        if rules.margin_level is not None and level is not None and level < rules.margin_level * 1e6:
-            return True
-        if self._is_stale(feed_ns):
-            return True
-        return (
-            self._ratio_limit is not None and now > self._grace_until and self._volatility_ratio() > self._ratio_limit
-        )
+    def _hear_account(self, number: int, gateway: Gateway) -> None:
+        """A new account state: margin level, and whether the exchange has taken contracts away."""
+        situation = self.situation
+        known = [account for account in self._accounts if account is not None]
+        levels = [account.margin_level_ppm for account in known if account.margin_level_ppm is not None]
+        situation.level_ppm = min(levels, default=None)
+        situation.in_liquidation = any(account.in_liquidation for account in known)
+        account = self._accounts[number]
+        if account.adl > self._deleveraged[number]:
+            self._deleveraged[number] = account.adl
+            situation.deleveraged = True
+            for leg in self.legs.values():
+                if leg.is_contract and leg.gateway is gateway:
+                    leg.lots = account.contracts.get(leg.spec.instrument_id, 0) - leg.start_lots
+                    leg.synced_ns = account.time_ns
+                    leg.underlying.recount()
 
-    def _is_stale(self, feed_ns: int) -> bool:
-        limit = self.params.withdrawal_rules.stale_feed
-        return limit is not None and self.clock.now - feed_ns > limit
-
-    def _may_return(self, feed_ns: int) -> bool:
-        if self._is_stale(feed_ns):
-            return False
-        rules = self.params.withdrawal_rules
-        account = self.context.gateway.account()
-        if account is not None:
-            if account.in_liquidation:
-                return False
-            level = account.margin_level_ppm
-            if level is not None and rules.margin_level is not None and level < rules.margin_level * 1e6:
-                return False
-        if self._away_since is None or self.clock.now - self._away_since < rules.return_after or not self._prices:
-            return False
-        highest = max(price for _, price in self._prices)
-        return self._prices[-1][1] >= highest * (1 - rules.calm_fall)
-
-    def _on_events(self, _instrument_id: int, events: list[Event]) -> None:
-        own = self.context.gateway.account_id
+    def _on_events(self, own: int, instrument_id: int, events: list[Event]) -> None:
+        """Count fills, follow hedges, and hold back where the venue refuses."""
+        leg = self.legs[instrument_id]
+        traded = False
         for event in events:
-            if event[0] == EventKind.TRADE:
+            kind = event[0]
+            if kind == EventKind.TRADE:
                 as_maker = event[3] == own
-                if not as_maker and event[7] == Purpose.ACCOUNT_LIQUIDATION:
+                if not as_maker and event[7] == Purpose.ACCOUNT_LIQUIDATION and not leg.is_contract:
                     continue  # the exchange sold collateral: that was never inventory
-                sold = event[4] == Side.SELL if not as_maker else event[4] == Side.BUY
-                self._inventory += -event[6] if sold else event[6]
+                if event[1] > leg.synced_ns:
+                    sold = event[4] == Side.SELL if not as_maker else event[4] == Side.BUY
+                    leg.lots += -event[6] if sold else event[6]
+                    traded = True
+            elif kind == EventKind.REJECTED:
+                self._hold_back(instrument_id, event[7])
+            for hedge in self.hedges:
+                if hedge.underlying is leg.underlying and hedge.hear(event):
+                    self.situation.failed_hedges = max(hedge.failed for hedge in self.hedges)
+        if traded:
+            leg.underlying.recount()
+
+    def _hold_back(self, instrument_id: int, reason: int) -> None:
+        until = self.clock.now + self.params.retry
+        for pair in self.pairs:
+            if reason == Reason.MARGIN_TOO_LOW:
+                self._barred_until = until
+                pair.is_due = True
+            elif reason == Reason.HALTED and pair.instrument_id == instrument_id:
+                pair.halted_until = until
+                pair.is_due = True
 
     # --- what it does -----------------------------------------------------------------------------------------------
 
-    def _quote(self, fair: float) -> None:
+    def _withdraw(self, rule: WithdrawalRule, now: int) -> None:
+        """Cancel on all pairs at once."""
+        self.away_since = now
+        self.context.note("maker_withdrew")
+        self.context.note(f"maker_rule_{rule.name}", *rule.seen(self.situation))
+        side = Side.BUY if self.params.withdraw == "bids" else None
+        for pair in self.pairs:
+            pair.gateway.send(pair.instrument_id, [CancelAll(pair.gateway.account_id, side)])
+            pair.is_due = True
+
+    def _may_return(self, pair: Pair, now: int) -> bool:
+        rules = self.params.withdrawal_rules
+        situation = self.situation
+        if situation.in_liquidation or any(rule.fires(situation) for rule in self._lasting):
+            return False
+        if self.away_since is None or now - self.away_since < rules.return_after:
+            return False
+        fall = rules.calm_fall
+        if not pair.without_fall(fall):
+            return False
+        return calm_enough(sum(each.without_fall(fall) for each in self.pairs), len(self.pairs), rules.calm_pairs)
+
+    def _return(self, now: int) -> None:
+        """Quote again, with a smaller size; what drove it away is forgiven for a while."""
+        rules = self.params.withdrawal_rules
+        situation = self.situation
+        self.size = rules.return_size
+        self.away_since = None
+        self._grace_until = now + rules.grace
+        situation.forgiven = True
+        situation.deleveraged = False
+        situation.failed_hedges = 0
+        for hedge in self.hedges:
+            hedge.failed = 0
+        for pair in self.pairs:
+            pair.is_due = True
+        self.context.note("maker_returned")
+
+    def _quote(self, pair: Pair, fair: float, now: int) -> None:
+        """Replace the ladder unless it is still good enough, or would be refused."""
         params = self.params
-        spec = self.spec
-        variance_per_s = self._variance * NS_PER_S / params.requote
-        risk = params.gamma * variance_per_s * params.horizon / NS_PER_S
-        units = self._inventory * spec.lot * fair / params.inventory_unit
-        reservation = fair * (1 - max(-params.max_skew, min(params.max_skew, units * risk)))
-        half_spread = (risk + 2 / params.gamma * log(1 + params.gamma / params.k)) / 2
-        full = self._inventory * spec.lot * fair / params.max_inventory
-        gateway = self.context.gateway
-        commands: list[Command] = [CancelAll(gateway.account_id)]
-        for side, room in ((Side.BUY, 1 - full), (Side.SELL, 1 + full)):
-            if room <= 0:
-                continue
-            scale = self._size * min(1.0, room)
-            for distance, notional in self._ladder:
-                away = half_spread + distance
-                if side == Side.BUY and away >= 1:
-                    break  # no bid is that far below: it would be a huge one at the lowest tick
-                price = spec.ticks(reservation * (1 + away if side else 1 - away))
-                qty = spec.lots(notional * scale, price)
-                if qty:
-                    commands.append(gateway.order(side, qty, price, Purpose.QUOTE))
-        gateway.send(spec.instrument_id, commands)
+        if now < self._barred_until or now < pair.halted_until:
+            return
+        if (
+            not pair.is_due
+            and now - pair.quoted_ns < params.refresh
+            and abs(fair - pair.quoted_fair) < params.requote_threshold * pair.quoted_fair
+        ):
+            return
+        bids = asks = self.size
+        bid_gap = ask_gap = 0.0
+        if self.away_since is not None:
+            bids, bid_gap = params.obligation, params.obligation_distance
+            if params.withdraw == "both":
+                asks, ask_gap = bids, bid_gap
+            if not bids and not asks:
+                return
+        pair.is_due = False
+        pair.quoted_ns = now
+        pair.quoted_fair = fair
+        pair.gateway.send(pair.instrument_id, pair.orders(fair, bids, asks, bid_gap, ask_gap))
 
-
-def _ladder(params: MarketMakerParams) -> list[tuple[float, float]]:
-    """(distance beyond the half-spread, notional) per level; depth within d grows as d^0.67, as on real books."""
-    edges = [params.ladder_distance * (level / params.levels) ** 2 for level in range(params.levels + 1)]
-    depth = [params.quote_notional * (edge / params.quote_distance) ** 0.67 for edge in edges]
-    return [(edges[level], depth[level + 1] - depth[level]) for level in range(params.levels)]
+    def _hedge(self) -> None:
+        """Look at every underlying's inventory; nothing is sent while the account is barred or taken over."""
+        if self.clock.now < self._barred_until or self.situation.in_liquidation:
+            return
+        for hedge in self.hedges:
+            hedge.act()

@@ -173,12 +173,12 @@ def _orders(file: ScenarioFile, where: str, agent: AgentParams) -> Iterator[str]
             if reference is not None and key != "capital":
                 said = f"{notional / orders:g} {instrument.quote} an order"
                 yield from _lots(f"{where}.{key}", notional / orders / price / lot, said, instrument)
-    for number, qty in enumerate(getattr(agent, "holdings", ())):
+    for number, qty in enumerate(getattr(agent, "holdings", None) or ()):
         path = f"{where}.holdings[{number}]"
         yield from _amount(file, path, instrument.base, qty * agent.count)
         yield from _amount(file, path, instrument.quote, qty * price * agent.count)
         yield from _lots(path, qty / lot, f"{qty:g} {instrument.base}", instrument)
-    for number, leverage in enumerate(getattr(agent, "leverage", ())):
+    for number, leverage in enumerate(getattr(agent, "leverage", None) or ()):
         if not _LEVERAGE[0] <= leverage <= _LEVERAGE[1]:
             yield f"{where}.leverage[{number}]: {leverage} must lie between {_LEVERAGE[0]} and {_LEVERAGE[1]:g}"
     capacity = getattr(agent, "capacity", None)
@@ -236,7 +236,9 @@ def _messages_per_second(agent: AgentParams) -> float:
 
     pace = 4 * key("limit_rate") + key("market_rate") / (1 - key("clustering")) + 2 * key("rate")
     pace += key("refill_per_minute") * key("orders") / (NS_PER_MINUTE / NS_PER_S)
-    for name, events in (("requote", 2 * key("levels") + 2), ("poll", 2), ("look", 1), ("slice", 1)):
+    for pair in getattr(agent, "pair_keys", tuple)():  # a maker's, with its own first
+        pace += (2 * pair.levels + 2) * NS_PER_S / pair.requote
+    for name, events in (("poll", 2), ("look", 1), ("slice", 1)):
         interval = key(name)
         if interval:
             pace += events * NS_PER_S / interval

@@ -4,11 +4,10 @@ from math import log
 
 import pytest
 
-from lobsim.agents.market_maker import _ladder
 from lobsim.events import EventKind, Purpose, Side, TimeInForce
 from lobsim.units import NS_PER_S
 from lobsim.venue.ports import AccountView, MarketView
-from tests.agents.stage import MAKER, Stage
+from tests.agents.stage import Stage
 
 BUY, SELL = Side.BUY, Side.SELL
 HALF = log(1 + 0.1 / 10) / 0.1  # (2 / gamma) ln(1 + gamma / k) / 2 = 0.0995...
@@ -24,6 +23,13 @@ def states(stage, agent, level_ppm, in_liquidation=False):
     stage.feeds.accounts[account].publish(
         stage.clock.now, AccountView(stage.clock.now, level_ppm, None, in_liquidation, {})
     )
+
+
+def holds(maker, lots):
+    """As if the maker had bought so many lots."""
+    leg = maker.pairs[0].leg
+    leg.lots = lots
+    leg.underlying.recount()
 
 
 def calm(stage, seconds, *, last=100, outside=1.0, bid=99, ask=101):
@@ -54,23 +60,15 @@ def test_quotes_follow_the_formula_without_inventory_or_volatility():
     assert expected[0][0] == (900, 111)  # 10 * (1 - 0.0995) = 9.005 and half a tick
 
 
-def test_a_ladders_depth_grows_as_the_power_of_distance():
-    params = Stage().params("market-maker", **{**MAKER, "levels": 50, "quote_distance": 0.02})
-    ladder = _ladder(params)
-    assert sum(notional for _, notional in ladder) == pytest.approx(1_000 * (0.04 / 0.02) ** 0.67)
-    inner = sum(notional for distance, notional in ladder if distance < 0.02)
-    assert inner == pytest.approx(1_000, rel=0.06)
-
-
 def test_volatility_and_inventory_skew_the_reservation_price_and_widen_the_spread():
     stage = Stage()
     stage.tell("ALT", 10.0)
     view(stage, 990, 1010, 1000)
     maker = stage.maker(gamma=0.5, max_skew=0.9)
     stage.seconds(1)
-    maker._inventory = 5
+    holds(maker, 5)
     stage.tell("ALT", 10.1)
-    maker._act()
+    maker._look(maker.pairs[0])
     step = log(10.1 / 10.0) ** 2  # the first return is the whole estimate
     risk = 0.5 * step * 100  # gamma sigma^2 T, one look a second
     units = 5 * 10.1 / 100
@@ -91,7 +89,7 @@ def test_beyond_its_limit_it_quotes_one_side_only(inventory, sides):
     stage.tell("ALT", 10.0)
     view(stage, 990, 1010, 1000)
     maker = stage.maker()
-    maker._inventory = inventory  # at 10.0 a hundred lots are the limit of 1,000
+    holds(maker, inventory)  # at 10.0 a hundred lots are the limit of 1,000
     stage.seconds(1)
     bids, asks = stage.quotes_of(maker)
     assert (bool(bids), bool(asks)) == (bool(sides[0]), bool(sides[1]))
@@ -102,8 +100,8 @@ def test_the_skew_is_bounded():
     stage.tell("ALT", 10.0)
     view(stage, 990, 1010, 1000)
     maker = stage.maker(max_skew=0.05, gamma=1e-6, k=1e6)
-    maker._variance = 1.0
-    maker._inventory = 10**9
+    maker.pairs[0].variance = 1.0
+    holds(maker, 10**9)
     stage.seconds(1)
     _, asks = stage.quotes_of(maker)
     assert asks[0][0] >= 950
@@ -174,15 +172,15 @@ def test_inventory_counts_fills_as_maker_and_as_taker():
     stage.order(stage.crowd, SELL, 7, bids[0][0], TimeInForce.IOC)
     stage.order(stage.crowd, BUY, 3, asks[0][0], TimeInForce.IOC)
     stage.at(stage.clock.now)
-    assert maker._inventory == 7 - 3
+    assert maker.pairs[0].leg.lots == 7 - 3
     stage.order(stage.crowd, SELL, 5, 1_001)
     stage.order(stage.crowd, BUY, 4, 999)
     gateway = maker.context.gateway
     gateway.send(0, [gateway.order(BUY, 5, 1_001, Purpose.HEDGE, TimeInForce.IOC)])
     gateway.send(0, [gateway.order(SELL, 2, 999, Purpose.HEDGE, TimeInForce.IOC)])
     stage.at(stage.clock.now)
-    assert maker._inventory == 4 + 5 - 2
-    assert stage.alt(gateway.account_id) - start == maker._inventory * 10
+    assert maker.pairs[0].leg.lots == 4 + 5 - 2
+    assert stage.alt(gateway.account_id) - start == maker.pairs[0].leg.lots * 10
     stage.check()
 
 
@@ -196,7 +194,7 @@ def test_collateral_that_the_exchange_sells_is_no_inventory():
     account = maker.context.gateway.account_id
     stage.exchange.submit(stage.market, account, SELL, 5, None, Purpose.ACCOUNT_LIQUIDATION, TimeInForce.IOC)
     stage.seconds(1)
-    assert maker._inventory == 0
+    assert maker.pairs[0].leg.lots == 0
     stage.check()
 
 
@@ -213,7 +211,7 @@ def is_away(stage, maker):
 
 
 def withdrawals(stage):
-    return [note[1] for note in stage.notes]
+    return [note[1] for note in stage.notes if not note[1].startswith("maker_rule_")]
 
 
 @pytest.mark.parametrize("withdrawal", [True, False])
@@ -263,7 +261,7 @@ def test_every_maker_has_its_own_threshold_within_the_spread():
     limits = set()
     for seed in range(40):
         maker = Stage(seed=seed).maker(rules={"volatility_ratio": 8.0, "volatility_spread": 0.25})
-        limits.add(maker._ratio_limit)
+        limits.add(maker.ratio_limit)
     assert len(limits) == 40
     assert 6.0 <= min(limits) < 6.5
     assert 9.5 < max(limits) <= 10.0
@@ -273,9 +271,9 @@ def test_one_jump_does_not_pass_for_calm():
     stage = Stage()
     maker = stage.maker()
     calm(stage, 150)
-    before = maker._calm
+    before = maker.pairs[0].calm
     calm(stage, 1, bid=50, ask=52, last=51)
-    assert before < maker._calm < before * 1.2
+    assert before < maker.pairs[0].calm < before * 1.2
 
 
 def test_withdrawal_empties_the_book_of_its_quotes_even_of_those_still_under_way():
@@ -309,7 +307,7 @@ def test_it_returns_after_its_shortest_absence_with_a_smaller_size():
     left = stage.notes[0][0]
     calm(stage, 45)
     assert withdrawals(stage) == ["maker_withdrew", "maker_returned"]
-    assert 0 <= stage.notes[1][0] - left - 30 * NS_PER_S <= NS_PER_S
+    assert 0 <= stage.notes[-1][0] - left - 30 * NS_PER_S <= NS_PER_S
     bids, _ = stage.quotes_of(maker)
     assert bids[0][1] == int(250 / (bids[0][0] * 0.01))
 
@@ -323,7 +321,7 @@ def test_it_does_not_return_while_the_price_falls():
     assert withdrawals(stage) == ["maker_withdrew"]
     calm(stage, 15, last=round(price))
     assert withdrawals(stage) == ["maker_withdrew", "maker_returned"]
-    assert maker._size == 0.3
+    assert maker.size == 0.3
 
 
 @pytest.mark.parametrize("reason", ["margin", "liquidation", "stale", "nothing traded"])
@@ -337,7 +335,7 @@ def test_it_does_not_return_while_it_would_have_to_leave_again(reason):
     if reason == "stale":
         stage.at(stage.clock.now + 60 * NS_PER_S)
     elif reason == "nothing traded":
-        maker._prices.clear()
+        maker.pairs[0].forget_prices()
         calm(stage, 60, last=None)
     else:
         calm(stage, 60)
@@ -362,4 +360,5 @@ def test_volatility_is_forgiven_for_a_while_after_the_return():
     calm(stage, 100, bid=49, ask=51, last=98)  # one jump of the mid that stays in the window
     kinds = withdrawals(stage)
     assert kinds[:3] == ["maker_withdrew", "maker_returned", "maker_withdrew"]
-    assert abs(stage.notes[2][0] - stage.notes[1][0] - 60 * NS_PER_S) <= 2 * NS_PER_S
+    moments = [note[0] for note in stage.notes if not note[1].startswith("maker_rule_")]
+    assert abs(moments[2] - moments[1] - 60 * NS_PER_S) <= 2 * NS_PER_S
