@@ -20,6 +20,7 @@ from lobsim.scenario.parts_markets import (
     build_mark,
     build_market,
     build_window,
+    funding_terms,
 )
 from lobsim.scenario.wiring import Marker, RecorderProxy, ppm
 from lobsim.sim.clock import Clock, EventClass, every, session_key
@@ -41,6 +42,7 @@ class Simulation:
         file = scenario.file
         self.file = file
         self.seed = seed
+        self.start_ns_of_day = scenario.start_ns_of_day
         self.clock = Clock(seed)
         self.streams = Streams(seed)
         self.feeds = Feeds()
@@ -103,7 +105,7 @@ class Simulation:
             exchange = self.exchanges[table.venue] if table.venue else next(iter(self.exchanges.values()))
             market = build_market(self, number, name, table, exchange)
             feed = self.feeds.markets[number] = Feed()
-            exchange.add_market(market, feed.publish)
+            exchange.add_market(market, feed.publish, funding_terms(self, table))
             self._markets[name] = (exchange, market)
         for name, (_, market) in self._markets.items():
             market.mark_model = build_mark(self, tables[name].mark, market.tick)

@@ -86,7 +86,7 @@ def _references(file: ScenarioFile) -> Iterator[str]:
         for asset in venue.insurance:
             yield from _known(f"venues.{name}.insurance.{asset}", asset, file.assets, "asset")
         for listed in venue.liquidation_order or ():
-            yield from _known(f"venues.{name}.liquidation_order", listed, file.instruments, "instrument")
+            yield from _known(f"venues.{name}.liquidation_order", listed, file.assets, "asset")
     for name, instrument in file.instruments.items():
         where = f"instruments.{name}"
         yield from _known(f"{where}.venue", instrument.venue, file.venues, "venue")

@@ -105,7 +105,7 @@ class Venue(Model):
     )
     halt: Halt | None = Field(None, description="circuit breaker; none if left out")
     liquidation_order: tuple[Name, ...] | None = Field(
-        None, description="instruments in which a liquidated account is sold, first to last; as listed if left out"
+        None, description="assets in the order in which a liquidated account is sold; as listed if left out"
     )
 
 

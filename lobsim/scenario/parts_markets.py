@@ -11,7 +11,9 @@ from lobsim.scenario.windows import ConverterWindow, IssuerWindow, MintBurnWindo
 from lobsim.scenario.wiring import RATE_UNITS, ppm
 from lobsim.sim.tapes import FIRST_FOREIGN_ID
 from lobsim.sim.window import Request
+from lobsim.venue.contract_liquidator import AT_MARKET, FUND_LIMIT
 from lobsim.venue.exchange import Exchange, FeeModel
+from lobsim.venue.funding import FundingTerms
 from lobsim.venue.guards import CircuitBreaker, MarketGuard
 from lobsim.venue.issuer import Converter, Issuer, WindowTerms
 from lobsim.venue.market import Market
@@ -52,6 +54,7 @@ def build_exchange(sim: Simulation, name: str, venue: Venue) -> Exchange:
     margin = CrossMargin(ledger, pool, ledger.asset(sim.file.scenario.numeraire), terms)
     sale = venue.account_liquidation
     policy = SalePolicy("slices", ppm(sale.fraction), sale.pause, ppm(sale.target_level)) if sale.enabled else None
+    order = None if venue.liquidation_order is None else [ledger.asset(asset) for asset in venue.liquidation_order]
     return Exchange(
         name,
         sim.clock,
@@ -64,7 +67,12 @@ def build_exchange(sim: Simulation, name: str, venue: Venue) -> Exchange:
         fees=FeeModel(ppm(venue.maker_fee_bps / 10_000), ppm(venue.taker_fee_bps / 10_000)),
         sale_policy=policy,
         first_order_id=FIRST_FOREIGN_ID if sim.file.tapes else 1,  # a tape's orders keep their recorded ids
+        contract_policy=_CONTRACT_POLICIES[venue.contract_liquidation.limit],
+        liquidation_order=order,
     )
+
+
+_CONTRACT_POLICIES = {"fund": FUND_LIMIT, "none": AT_MARKET}
 
 
 def build_market(sim: Simulation, number: int, name: str, table: Instrument, exchange: Exchange) -> Market:
@@ -96,6 +104,21 @@ def _contract(sim: Simulation, name: str, table: Instrument) -> ContractBook:
     assert under == 1, "refused by the checks of the file"
     credit_terms = ContractTerms(tiers, liquidation_fee_ppm=ppm(terms.liquidation_fee))
     return ContractBook(name, ledger, quote, credit_terms, over, insurance)
+
+
+def funding_terms(sim: Simulation, table: Instrument) -> FundingTerms | None:
+    """When and how the holders of a perpetual pay each other: at multiples of the interval, by the clock of the day."""
+    if table.kind != "perpetual":
+        return None
+    terms = table.contract or Contract()
+    interval = terms.funding_interval
+    quantum = float(sim.ledger.quantum(sim.ledger.asset(table.quote)))
+    return FundingTerms(
+        interval_ns=interval,
+        first_ns=interval - sim.start_ns_of_day % interval,
+        impact_value=int(terms.impact_notional / quantum),
+        interest_ppb=round(terms.interest * 10**9),
+    )
 
 
 def build_mark(sim: Simulation, mark: Mark, tick: Decimal) -> MarkPriceModel:
