@@ -76,6 +76,7 @@ class Purpose(_Named):
     TAPE = 16
     METAORDER = 17
     RUN = 18
+    MARGIN_CALL = 19
 
 
 @unique
