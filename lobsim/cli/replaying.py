@@ -12,10 +12,13 @@ from typing import Any
 import typer
 
 from lobsim.cli.console import console, plain, progress, say, show_table
+from lobsim.cli.explaining import show_sections
 from lobsim.errors import RunError, TapeError
-from lobsim.measure import Run, summary
+from lobsim.measure import Run, scorecard, summary
+from lobsim.measure.measures import Figures
 from lobsim.records import MANIFEST
-from lobsim.report.outcome import headline, outcome
+from lobsim.report.explain import milestone_rows, score_rows, score_section
+from lobsim.report.outcome import FEW, headline, outcome
 from lobsim.report.wording import span
 from lobsim.scenario import Scenario, load_scenario
 from lobsim.scenario.shipped import locate
@@ -80,7 +83,8 @@ def replay_and_show(request: ReplayRequest) -> None:
 
 def as_object(run: Run, out: Path, seconds: float) -> dict[str, Any]:
     """The JSON object of `replay --json`. Prices are decimal texts, null where nothing was traded."""
-    summaries = summary(run, _shock_ns(run))
+    summaries = summary(run, _shock_ns(run), liquidity=False)
+    study = Figures.of(run)
     return {
         "run": str(out),
         "scenario": run.scenario,
@@ -98,6 +102,8 @@ def as_object(run: Run, out: Path, seconds: float) -> dict[str, Any]:
             }
             for name, one in summaries.items()
         },
+        "milestones": milestone_rows(study.milestones),
+        "scorecard": score_rows(scorecard(study)),
         "end_ns": run.end_ns,
         "messages": run.summary.get("messages"),
         "seconds": round(seconds, 3),
@@ -106,13 +112,14 @@ def as_object(run: Run, out: Path, seconds: float) -> dict[str, Any]:
 
 def show_outcome(run: Run, out: Path, seconds: float) -> None:
     """Print what a person wants to know about a run that has just ended."""
-    summaries = summary(run, _shock_ns(run))
+    summaries = summary(run, _shock_ns(run), liquidity=len(run.instruments) <= FEW)
+    study = Figures.of(run)
+    scores = scorecard(study)
     screen = console()
     say(f"{run.scenario}, seed {run.seed}: {headline(run, summaries)}", style="bold")
-    for section in outcome(run, summaries):
-        screen.print()
-        say(section.title, style="bold cyan")
-        show_table(section.header, section.rows, left=section.left)
+    show_sections(outcome(run, summaries, study))
+    if scores:
+        show_sections([score_section(scores)])
     screen.print()
     say("The run", style="bold cyan")
     show_table(("", ""), _facts(run, out, seconds), left=2)
@@ -120,6 +127,7 @@ def show_outcome(run: Run, out: Path, seconds: float) -> None:
     name = _argument(out)
     say("Look closer", style="bold cyan")
     step = next((step for step in _STEPS if parse_duration(step) * _FEW_ROWS >= run.end_ns), _STEPS[-1])
+    say(f"  lobsim explain {name}")
     say(f"  lobsim depth {name} --every {step}")
     say(f"  lobsim slippage {name} --every {step}")
 

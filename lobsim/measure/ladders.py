@@ -19,7 +19,8 @@ KINDS = {
 
 LONG, SHORT = KINDS["contracts"]
 ALL_KINDS = tuple(kind for kinds in KINDS.values() for kind in kinds)
-BAD_DEBT = ("loan_bad_debt", "bad_debt")
+BAD_DEBT = ("loan_bad_debt", "bad_debt", "contract_uncovered")
+"""Debts that no collateral, margin or insurance covered."""
 
 
 def worth(study: Study) -> pl.Expr:
@@ -34,6 +35,12 @@ def total(study: Study, kinds: tuple[str, ...], until_ns: int | None = None) -> 
     if until_ns is not None:
         rows = rows.filter(pl.col("time_ns") < until_ns)
     return float(rows.select(worth(study).sum()).item() or 0.0)
+
+
+def amounts(study: Study, kinds: tuple[str, ...]) -> float:
+    """Amounts of all rows of these kinds, each asset valued at its price before the shock."""
+    sums = study.events(kinds).group_by("asset").agg(pl.col("amount").sum()).sort("asset")
+    return sum(float(amount) * study.value_of(asset) for asset, amount in sums.rows())
 
 
 def ladder(study: Study, step_ns: int) -> pl.DataFrame:
@@ -61,27 +68,35 @@ def first_adl_delay_s(study: Study) -> float | None:
     return None if first is None or adl is None else (int(adl) - int(first)) / 1e9  # type: ignore[arg-type]
 
 
-def change(study: Study, kind: str, keys: tuple[str, ...]) -> float | None:
-    """Relative change of a recorded stock (``open_interest``, ``insurance_fund``) from the shock to the end, in total.
+def stock(study: Study, kind: str) -> tuple[float, float] | None:
+    """A recorded stock (``open_interest``, ``insurance_fund``) in total: at the shock, and at the end of the run.
 
-    A stock is the sum over `keys` of the last row at or before that moment.
+    In total: the sum over its accounts of the last row at or before that moment. None where it was never recorded.
     """
-    rows = study.events((kind,)).with_columns(worth=worth(study))
-    latest = rows.sort("time_ns", maintain_order=True).group_by(keys, maintain_order=True)
-    end = float(latest.agg(pl.col("worth").last())["worth"].sum() or 0.0)
-    early = rows.filter(pl.col("time_ns") <= study.from_ns).group_by(keys, maintain_order=True)
-    start = float(early.agg(pl.col("worth").last())["worth"].sum() or 0.0)
-    return end / start - 1 if start > 0 else None
+    rows = study.events((kind,)).with_columns(worth=worth(study)).sort("time_ns", maintain_order=True)
+    if not rows.height:
+        return None
+    sums = [
+        part.group_by("account_id", "asset", maintain_order=True).agg(pl.col("worth").last())["worth"].sum()
+        for part in (rows.filter(pl.col("time_ns") <= study.from_ns), rows)
+    ]
+    return float(sums[0] or 0.0), float(sums[1] or 0.0)
+
+
+def change(study: Study, kind: str) -> float | None:
+    """Relative change of a recorded stock from the shock to the end; None where there was none at the shock."""
+    levels = stock(study, kind)
+    return None if levels is None or levels[0] <= 0 else levels[1] / levels[0] - 1
 
 
 def open_interest_change(study: Study) -> float | None:
     """Change of the notional value of all open contracts from the shock to the end, as a fraction."""
-    return change(study, "open_interest", ("account_id", "asset"))
+    return change(study, "open_interest")
 
 
 def insurance_change(study: Study) -> float | None:
     """Change of all insurance funds of contracts together, from the shock to the end, as a fraction."""
-    return change(study, "insurance_fund", ("account_id", "asset"))
+    return change(study, "insurance_fund")
 
 
 def maker_leverage(study: Study) -> tuple[float | None, float | None]:
@@ -104,3 +119,28 @@ def maker_leverage(study: Study) -> tuple[float | None, float | None]:
         median = last["leverage_ppm"].median()
         levels.append(None if median is None else float(median) / 1e6)  # type: ignore[arg-type]
     return levels[0], levels[1]
+
+
+def bankruptcies(study: Study) -> pl.DataFrame:
+    """Accounts that could not pay, the largest loss first: ``account what time_ns insured uncovered``.
+
+    what: the account's kind. time_ns: when it was noticed first. insured, uncovered: paid by an insurance fund, by
+    nobody, in the numeraire at prices before the shock.
+    """
+    kinds = ("account_bankrupt", "insurance_paid", "loan_bad_debt", "bad_debt")
+    rows = study.events(kinds)
+    assets = rows["asset"].unique().to_list()
+    values = [study.value_of(asset) for asset in assets]
+    value = pl.col("amount") * pl.col("asset").replace_strict(assets, values, return_dtype=pl.Float64)
+    named = {account_id: info.kind for account_id, info in study.run.accounts_info.items()}
+    return (
+        rows.with_columns(
+            insured=pl.when(pl.col("kind") == "insurance_paid").then(value).otherwise(0.0),
+            uncovered=pl.when(pl.col("kind").is_in(BAD_DEBT)).then(value).otherwise(0.0),
+            what=pl.col("account_id").replace_strict(named, default="", return_dtype=pl.String),
+        )
+        .group_by("account_id", "account", "what")
+        .agg(pl.col("time_ns").min(), pl.col("insured").sum(), pl.col("uncovered").sum())
+        .sort(pl.col("insured") + pl.col("uncovered"), "account_id", descending=[True, False])
+        .drop("account_id")
+    )

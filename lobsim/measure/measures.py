@@ -245,7 +245,9 @@ RUN_MEASURES: Mapping[str, RunMeasure] = {
         f"liquidated_{name}": RunMeasure(f"value of liquidated {name}", "money", _total(*kinds))
         for name, kinds in ladders.KINDS.items()
     },
-    "bad_debt": RunMeasure("debt that nothing covered", "money", _total(*ladders.BAD_DEBT)),
+    "bad_debt": RunMeasure(
+        "debt that nothing covered", "money", lambda study: ladders.amounts(study, ladders.BAD_DEBT)
+    ),
     "adl": RunMeasure("value that was auto-deleveraged", "money", _total("adl")),
     "first_adl_delay": RunMeasure("first contract liquidation until the first ADL", "s", ladders.first_adl_delay_s),
     "long_share": RunMeasure("longs in the value of contract liquidations", "fraction", ladders.long_share),

@@ -203,11 +203,10 @@ class Study:
 
         Bias: an instrument quoted in another asset (WBETH in ETH) is valued at that asset's reference throughout.
         """
-        return {
-            name: float(one.unit_notional) * self._value_of(one.quote) for name, one in self.run.instruments.items()
-        }
+        return {name: float(one.unit_notional) * self.value_of(one.quote) for name, one in self.run.instruments.items()}
 
-    def _value_of(self, asset: str) -> float:
+    def value_of(self, asset: str) -> float:
+        """Reference price of an asset in the numeraire; 1 for the numeraire and for what has no price of its own."""
         for name, one in self.run.instruments.items():
             if one.base == asset and one.quote == self.run.numeraire and one.kind == "spot" and asset != one.quote:
                 return self.paths[name].price(self.paths[name].reference) or 1.0

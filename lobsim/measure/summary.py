@@ -27,6 +27,7 @@ BEFORE_NS = 10 * NS_PER_MINUTE
 RECOVERY_NS = 40 * NS_PER_MINUTE
 """How long after the low the recovered depth is looked at."""
 
+_LIQUIDITY = ("bid_depth_before", "bid_depth_low", "bid_depth_after", "spread_before", "spread_low")
 _HALF_MINUTE = NS_PER_MINUTE // 2
 
 
@@ -73,12 +74,19 @@ class InstrumentSummary:
         return asdict(self)
 
 
-def summary(run: Run, shock_ns: int | None = None) -> dict[str, InstrumentSummary]:
+def summary(run: Run, shock_ns: int | None = None, *, liquidity: bool = True) -> dict[str, InstrumentSummary]:
     """Figures of every instrument, by name. shock_ns: when the (first) shock came, nanoseconds since the run's start.
 
-    Complexity: O(trades + events since the keyframe before the shock) per instrument.
+    Complexity: O(trades) and, with `liquidity`, O(events since the keyframe before the shock) per instrument; without
+    it depths, spreads and the share of time without a bid are None.
     """
-    return {name: _summary_of(run, one, shock_ns) for name, one in run.instruments.items()}
+    columns = ("time_ns", "instrument_id", "price_ticks", "qty_lots", "purpose")
+    trades = run.collect(run.scan("trades").select(columns))
+    parts = trades.partition_by("instrument_id", as_dict=True, maintain_order=True)
+    return {
+        name: _summary_of(run, one, parts.get((one.instrument_id,), trades.clear()), shock_ns, liquidity=liquidity)
+        for name, one in run.instruments.items()
+    }
 
 
 def fall_by_purpose(trades: pl.DataFrame) -> dict[str, int]:
@@ -105,9 +113,9 @@ def _ticks_by_purpose(trades: pl.DataFrame, level: pl.Expr) -> dict[str, int]:
     return {Purpose(purpose).name: ticks for purpose, ticks in sums.iter_rows()}
 
 
-def _summary_of(run: Run, one: Instrument, shock_ns: int | None) -> InstrumentSummary:
-    mine = pl.col("instrument_id") == one.instrument_id
-    trades = run.collect(run.scan("trades").filter(mine).select("time_ns", "price_ticks", "qty_lots", "purpose"))
+def _summary_of(
+    run: Run, one: Instrument, trades: pl.DataFrame, shock_ns: int | None, *, liquidity: bool
+) -> InstrumentSummary:
     times, ticks = trades["time_ns"], trades["price_ticks"]
     earlier = 0 if shock_ns is None else int((times < shock_ns).sum())
     reference = max(earlier - 1, 0) if trades.height else None
@@ -148,8 +156,8 @@ def _summary_of(run: Run, one: Instrument, shock_ns: int | None) -> InstrumentSu
         volume_by_purpose={Purpose(purpose).name: lots * lot for purpose, lots in by_purpose.iter_rows()},
         fall_by_purpose=fall_by_purpose(path),
         new_lows_by_purpose=new_lows_by_purpose(path),
-        no_bid_share=_no_bid_share(run, one, shock_ns),
-        **_liquidity_around(run, one, from_ns, shock_ns, low_ns),
+        no_bid_share=_no_bid_share(run, one, shock_ns) if liquidity else None,
+        **(_liquidity_around(run, one, from_ns, shock_ns, low_ns) if liquidity else dict.fromkeys(_LIQUIDITY)),
     )
 
 
@@ -177,7 +185,7 @@ def _liquidity_around(
         name: np.arange(max(0, first), min(last, run.end_ns) + 1, NS_PER_S).tolist()
         for name, (first, last) in windows.items()
     }
-    result = dict.fromkeys(("bid_depth_before", "bid_depth_low", "bid_depth_after", "spread_before", "spread_low"))
+    result: dict[str, Any] = dict.fromkeys(_LIQUIDITY)
     times = [moment for moments in samples.values() for moment in moments]
     if not times or run.rows("orders") == 0:
         return result

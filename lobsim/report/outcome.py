@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from lobsim.measure import InstrumentSummary, Run
+from lobsim.measure.measures import Figures
+from lobsim.report import groups
+from lobsim.report.section import NO_SECTION, Section
 from lobsim.report.wording import NOTHING, amount, basis_points, percent, span, words
 from lobsim.units import format_clock
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+FEW = 8
+"""Instruments up to which each one gets sections of its own; above it groups do."""
 
-_MOST_INSTRUMENTS = 20
+_MOST_PRICES = 12
+_MOST_SHOCKS = 4
+_MOST_ASSETS = 3
 _LEAST_PUSH = 0.01
 _LEAST_FALL = 0.01
 
 Summaries = Mapping[str, InstrumentSummary]
-
-
-class Section(NamedTuple):
-    """A titled table of text. `left` columns stand to the left, the others, numbers, to the right."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    left: int = 1
 
 
 def headline(run: Run, summaries: Summaries) -> str:
@@ -42,17 +37,25 @@ def headline(run: Run, summaries: Summaries) -> str:
     return f"{what} fell {percent(deepest.fall)}, from {deepest.reference} to {deepest.low}{since}."
 
 
-def outcome(run: Run, summaries: Summaries) -> list[Section]:
-    """All sections that have something to say, in reading order."""
-    found = [
-        _prices(run, summaries),
-        _timeline(run, summaries),
-        *(_liquidity(one) for one in list(summaries.values())[:_MOST_INSTRUMENTS]),
-        *(_pushers(one) for one in list(summaries.values())[:_MOST_INSTRUMENTS]),
-        _liquidated(run),
-        _cost(run),
-    ]
-    return [section for section in found if section.rows]
+def outcome(run: Run, summaries: Summaries, study: Figures | None = None) -> list[Section]:
+    """All sections that have something to say, in reading order. study: `run`'s, where it was made already."""
+    if len(summaries) <= FEW:
+        found = [
+            _prices(run, summaries),
+            _timeline(run, summaries),
+            *(_liquidity(one) for one in summaries.values()),
+            *(_pushers(one) for one in summaries.values()),
+        ]
+    else:
+        study = study or Figures.of(run)
+        found = [
+            groups.prices(study),
+            _prices(run, summaries),
+            _timeline(run, summaries),
+            groups.liquidity(study),
+            groups.pushers(study),
+        ]
+    return [section for section in (*found, _liquidated(run), _cost(run)) if section.rows]
 
 
 def _reference_words(run: Run) -> str:
@@ -82,7 +85,7 @@ def _prices(run: Run, summaries: Summaries) -> Section:
             percent(one.fall),
             one.close or NOTHING,
         )
-        for one in ranked[:_MOST_INSTRUMENTS]
+        for one in ranked[:_MOST_PRICES]
     ]
     more = len(ranked) - len(rows)
     title = "Prices" + (f" (the {len(rows)} deepest falls; {more} more)" if more > 0 else "")
@@ -91,7 +94,7 @@ def _prices(run: Run, summaries: Summaries) -> Section:
 
 def _price_lines(run: Run, before: str, one: InstrumentSummary) -> Section:
     if one.low is None:
-        return Section("", (), [])
+        return NO_SECTION
     rows = [
         (before, one.reference or NOTHING, ""),
         ("low", one.low, f"at {_clock(run, one.low_time_ns)}, {percent(one.fall)} down"),
@@ -110,9 +113,11 @@ def _timeline(run: Run, summaries: Summaries) -> Section:
     moments: list[tuple[int, str]] = []
     notes = run.milestones
     shocks = notes.filter(pl.col("name").str.starts_with("shock "))
-    for time_ns, name, size in shocks.select("time_ns", "name", "amount").rows():
+    for time_ns, name, size in shocks.select("time_ns", "name", "amount").head(_MOST_SHOCKS).rows():
         change = "" if size is None else f" {'fell' if size < 0 else 'rose'} by {percent(abs(int(size)) / 1e6)}"
         moments.append((time_ns, f"shock: the outside value of {name.removeprefix('shock ')}{change}"))
+    if shocks.height > _MOST_SHOCKS:
+        moments.append((int(shocks["time_ns"][_MOST_SHOCKS]), f"{shocks.height - _MOST_SHOCKS} more shocks"))
     for verb, phrase in (("maker_withdrew", "pulled its quotes"), ("maker_returned", "came back, smaller")):
         rows = notes.filter(pl.col("name").str.starts_with(f"{verb} ")).select("time_ns", "name").rows()
         names = {name for _, name in rows}
@@ -128,7 +133,7 @@ def _timeline(run: Run, summaries: Summaries) -> Section:
             moments.append((rows[0][0], phrase))
     moments += [
         (one.low_time_ns, f"{one.instrument} at its low, {one.low}: {percent(one.fall)} down")
-        for one in list(summaries.values())[:3]
+        for one in sorted(summaries.values(), key=lambda one: -(one.fall or 0.0))[:3]
         if one.low_time_ns is not None and (one.fall or 0.0) >= _LEAST_FALL
     ]
     return Section(
@@ -141,12 +146,17 @@ _FIRSTS = {
     "account_bankrupt": "first margin account sold out and under water",
     "loan_liquidation": "first loan liquidated",
     "loan_bad_debt": "first loan whose collateral did not cover its debt",
+    "contract_liquidation_long": "first long contract liquidated",
+    "contract_liquidation_short": "first short contract liquidated",
+    "contract_insurance_paid": "an insurance fund of a contract paid for the first time",
+    "adl": "first auto-deleveraging",
+    "trading_halted": "trading halted for the first time",
 }
 
 
 def _liquidity(one: InstrumentSummary) -> Section:
     if one.bid_depth_before is None and one.bid_depth_low is None:
-        return Section("", (), [])
+        return NO_SECTION
     depths = [one.bid_depth_before, one.bid_depth_low]
     header = ["", "before", "at the low"]
     if one.bid_depth_after is not None:
@@ -167,7 +177,7 @@ def _liquidity(one: InstrumentSummary) -> Section:
 def _pushers(one: InstrumentSummary) -> Section:
     """Whose aggressive orders pushed the price below every trade before: shares that sum to the fall."""
     if (one.fall or 0.0) < _LEAST_FALL or not one.fall_ticks:
-        return Section("", (), [])
+        return NO_SECTION
     ranked = sorted(one.new_lows_by_purpose.items(), key=lambda item: -item[1])
     rows = [
         (words(purpose), amount(one.volume_by_purpose.get(purpose, 0.0)), percent(ticks / one.fall_ticks))
@@ -194,11 +204,20 @@ def _liquidated(run: Run) -> Section:
         sales = credit.filter(pl.col("kind") == sale)
         sold = " + ".join(
             f"{amount(quantity)} {asset}"
-            for asset, quantity in sales.group_by("asset").agg(pl.col("amount").sum()).sort("asset").rows()
+            for asset, quantity in sales.group_by("asset")
+            .agg(pl.col("amount").sum())
+            .sort("asset")
+            .rows()[:_MOST_ASSETS]
         )
+        if sales["asset"].n_unique() > _MOST_ASSETS:
+            sold = f"{sales['asset'].n_unique()} assets"
         value = float(sales["value"].sum() or 0)
         of_all = f"{count} of {kinds.count(population)}"
         rows.append((label, of_all, sold or NOTHING, amount(value) if count else NOTHING))
+    for kind, label in (("contract_liquidation_long", "long contracts"), ("contract_liquidation_short", "short ones")):
+        closed = credit.filter(pl.col("kind") == kind)
+        if closed.height:
+            rows.append((label, f"{closed.height:,}", NOTHING, amount(float(closed["value"].sum() or 0))))
     worth = f"for, {run.numeraire}" if run.numeraire else "for"
     return Section("Who was liquidated", ("", "how many", "collateral sold", worth), rows)
 
@@ -209,6 +228,8 @@ def _cost(run: Run) -> Section:
         "loan_bad_debt": "debt of loans that no collateral covered",
         "insurance_paid": "paid by the exchange's insurance fund",
         "bad_debt": "debt of margin accounts written off",
+        "contract_insurance_paid": "paid by the insurance funds of contracts",
+        "contract_uncovered": "losses of contracts that no fund covered",
     }
     rows = []
     for kind, label in labels.items():

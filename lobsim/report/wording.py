@@ -7,6 +7,7 @@ from lobsim.units import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, NS_PER_S
 NOTHING = "-"
 _WHOLE_FROM = 1000
 _PERCENT_FROM = 0.01
+_WHOLE_MULTIPLE = 10
 
 
 def amount(value: float | None) -> str:
@@ -44,6 +45,20 @@ def span(ns: int) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, rest = divmod(round(ns / NS_PER_MINUTE), 60)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def seconds(value: float | None) -> str:
+    """63.2 as "1 min 3 s", "-" for None; negative spans keep their sign."""
+    if value is None:
+        return NOTHING
+    return f"{'-' if value < 0 else ''}{span(round(abs(value) * NS_PER_S)) if value else '0 s'}"
+
+
+def multiple(value: float | None) -> str:
+    """3.39 as "3.4 x", "-" for None."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f} x" if abs(value) >= _WHOLE_MULTIPLE else f"{value:.2g} x"
 
 
 def words(name: str) -> str:
