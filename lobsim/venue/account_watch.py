@@ -38,13 +38,12 @@ class AccountWatch:
 
         unmarked: listed assets without a mark so far.
         """
-        complete = not unmarked and all(contract.mark_price for _, contract in self._exchange.contract_markets)
         for account_id, publish in self._watched.items():
-            if complete or self.can_value(account_id, marks):
+            if not unmarked or self.can_value(account_id, marks):
                 self._visit(account_id, publish, marks, record=record)
         exchange = self._exchange
         margin, liquidator = exchange.margin, exchange.liquidator
-        if not complete or len(self._watched) == len(margin.accounts):
+        if unmarked or len(self._watched) == len(margin.accounts):
             return
         for account_id in margin.suspects(marks, margin.thresholds.liquidation_ppm):
             if (
@@ -100,13 +99,9 @@ class AccountWatch:
         )
 
     def can_value(self, account_id: int, marks: Mapping[int, Mark]) -> bool:
-        """Whether there are marks for all that the account has."""
-        exchange = self._exchange
-        known = marks.keys() | {exchange.margin.numeraire}
-        return exchange.margin.positions(account_id).keys() <= known and all(
-            contract.mark_price is not None or not contract.position(account_id)[0]
-            for _, contract in exchange.contract_markets
-        )
+        """Whether there are marks for all assets that the account has."""
+        margin = self._exchange.margin
+        return margin.positions(account_id).keys() <= marks.keys() | {margin.numeraire}
 
     def _name(self, asset: int) -> str:
         name = self._names.get(asset)

@@ -130,7 +130,7 @@ class ContractLiquidator:
         if not held:
             return
         deleveraged = self._exchange.accounts.deleveraged
-        for fill in contract.deleverage(abs(held)):
+        for fill in contract.deleverage(abs(held), marks=self._exchange.marks()):
             deleveraged[fill.account] = deleveraged.get(fill.account, 0) + fill.lots
             self._note(
                 "adl",
@@ -138,8 +138,8 @@ class ContractLiquidator:
                 contract.liquidation,
                 market,
                 fill.lots * market.base_per_lot,
-                abs(fill.value),
-                fill.position_id,
+                fill.value,
+                fill.id if fill.kind == "isolated" else 0,
             )
 
     def _record(self) -> None:

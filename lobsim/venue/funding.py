@@ -1,17 +1,17 @@
-"""When and how much the holders of a perpetual pay each other: premium samples, the rate, the moment it is due.
+"""When the holders of a perpetual pay each other: premium samples, the rate they come to, the moment it is due.
 
-    premium = (max(0, impact bid - index) - max(0, index - impact ask)) / index
-    F       = P + clamp(r - P, -c, c),  P the mean premium of the interval  (Binance, "Funding rates")
-
-The impact bid (ask) is the average price at which `impact_value` could be sold (bought) on the own book at that moment.
-Rates count in 1e-9. Bias: all samples of an interval weigh the same, Binance weighs late ones more.
+The formulas are `lobsim.credit.funding`'s. The impact bid (ask) is the average price at which `impact_value` could be
+sold (bought) on the own book at that moment. Bias: all samples of an interval weigh the same, Binance weighs late ones
+more, and each is rounded down to 1e-9.
 """
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 from lobsim.credit.contracts import ContractBook
+from lobsim.credit.funding import funding_rate, premium_index
 from lobsim.errors import InputError
 from lobsim.events import Side
 from lobsim.units import NS_PER_HOUR, NS_PER_S
@@ -61,11 +61,13 @@ class FundingSchedule:
             self._sample_ns = now + terms.sample_ns
             self._premiums += self._premium_ppb(market, index)
             self._samples += 1
-            premium = self._premiums // self._samples
-            self.rate_ppb = premium + max(-terms.clamp_ppb, min(terms.clamp_ppb, terms.interest_ppb - premium))
+            mean = Fraction(self._premiums, self._samples * PPB)
+            rate = funding_rate(mean, Fraction(terms.interest_ppb, PPB), Fraction(terms.clamp_ppb, PPB))
+            self.rate_ppb = rate.numerator * PPB // rate.denominator
         paid = None
         if now >= self._next_ns:
-            paid = (contract.apply_funding(self.rate_ppb, mark), self.rate_ppb)
+            done = contract.apply_funding(Fraction(self.rate_ppb, PPB), mark)
+            paid = ((done.cross + done.isolated) * (-1 if done.per_lot < 0 else 1), self.rate_ppb)
             self._next_ns += terms.interval_ns * (1 + (now - self._next_ns) // terms.interval_ns)
             self._premiums = self._samples = 0
         if isinstance(model, PerpetualMark):
@@ -73,13 +75,11 @@ class FundingSchedule:
         return paid
 
     def _premium_ppb(self, market: Market, index: int) -> int:
-        """The premium at this moment, rounded down; an empty side does not count, as if it stood at the index."""
         lots = max(1, self._terms.impact_value // (index * market.quote_per_tick_lot))
-        over = 0
-        bid = market.book.walk(Side.SELL, lots)
-        if bid.filled_qty == lots:
-            over += max(0, bid.notional - index * lots)
-        ask = market.book.walk(Side.BUY, lots)
-        if ask.filled_qty == lots:
-            over -= max(0, index * lots - ask.notional)
-        return over * PPB // (index * lots)
+        bid, ask = (market.book.walk(side, lots) for side in (Side.SELL, Side.BUY))
+        premium = premium_index(
+            Fraction(bid.notional, lots) if bid.filled_qty == lots else None,
+            Fraction(ask.notional, lots) if ask.filled_qty == lots else None,
+            index,
+        )
+        return premium.numerator * PPB // premium.denominator
