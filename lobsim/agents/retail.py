@@ -1,0 +1,106 @@
+"""Retail traders of perpetuals: many small isolated positions, opened before the run.
+
+They do nothing by themselves; what happens to them is up to the mark price and the exchange. Leverage lies between a
+least and a most as a Beta variate of its logarithm: few at the extremes, most at low multiples.
+"""
+
+from __future__ import annotations
+
+from math import exp, log
+from statistics import NormalDist
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from lobsim.agents.base import Model, NonNegative, Positive, Share
+from lobsim.agents.members import shares
+from lobsim.errors import InputError
+from lobsim.sim.streams import Stream
+
+
+class RetailParams(Model):
+    """A population of isolated positions in one perpetual."""
+
+    count: int = Field(ge=1, le=1_000_000, description="how many positions")
+    notional: Positive = Field(description="quote units of all positions, long and short, at the price of the start")
+    long_share: Share = Field(0.5, description="share of that notional which is long")
+    size_sigma: Annotated[NonNegative, Field(le=5)] = Field(1.0, description="log-standard-deviation of their sizes")
+    leverage_low: Annotated[float, Field(ge=1, le=1000)] = Field(3.0, description="least notional over margin at entry")
+    leverage_high: Annotated[float, Field(ge=1, le=1000)] = Field(75.0, description="most of it")
+    leverage_shape: tuple[Positive, Positive] = Field(
+        (1.5, 3.0), description="Beta distribution of the logarithm of leverage, between low and high"
+    )
+    entry_sigma: Annotated[NonNegative, Field(le=1)] = Field(
+        0.02, description="standard deviation of the logarithm of entry price over price of the start"
+    )
+    worst: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.5, description="largest share of its margin that a position may have lost when the run begins"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.leverage_low > self.leverage_high:
+            raise ValueError(
+                f"leverage_low ({self.leverage_low:g}) must not be larger than leverage_high ({self.leverage_high:g})"
+            )
+        return self
+
+
+class Position(NamedTuple):
+    """One position: base units (below 0 for short), notional over margin at entry, entry price / start price - 1."""
+
+    qty: float
+    leverage: float
+    entry_offset: float
+
+
+def draw_population(params: RetailParams, price: float, stream: Stream) -> list[Position]:
+    """The positions of a population: the longs, then the shorts.
+
+    `price`: quote units per base unit at the start. The long and the short notional add up exactly (but for floating
+    point) to what `params` says, at that price. Entry prices are lognormal, cut off where a position would have lost
+    more than `worst` of its margin: who stood worse is gone by now. Bias: sizes, leverages and entries are independent
+    draws. The same stream gives the same positions. O(count).
+
+    Raises InputError when one position has to be long and short at once.
+    """
+    longs = _number_of_longs(params)
+    bounds = log(params.leverage_low), log(params.leverage_high)
+    betas = stream.generator("leverage").beta(*params.leverage_shape, size=params.count).tolist()
+    sizes: list[float] = []
+    for number, part in ((longs, params.long_share), (params.count - longs, params.long_share - 1)):
+        sizes += [part * params.notional / price * share for share in shares(stream, number, params.size_sigma)]
+    positions = []
+    for qty, beta in zip(sizes, betas, strict=True):
+        leverage = exp(bounds[0] + (bounds[1] - bounds[0]) * beta)
+        leverage = min(max(leverage, params.leverage_low), params.leverage_high)  # exactly within
+        offset = _entry_offset(stream.uniform(), params.entry_sigma, params.worst, leverage, is_long=qty > 0)
+        positions.append(Position(qty, leverage, offset))
+    return positions
+
+
+def _number_of_longs(params: RetailParams) -> int:
+    """As many as their share of the notional, but at least one on each side that has any."""
+    longs = round(params.count * params.long_share)
+    longs = max(longs, 1) if params.long_share else 0
+    shorts = max(params.count - longs, 1) if params.long_share < 1 else 0
+    longs = params.count - shorts
+    if params.long_share and not longs:
+        raise InputError(f"long_share: {params.long_share} of 1 position is no position; count must be at least 2")
+    return longs
+
+
+def _entry_offset(uniform: float, sigma: float, worst: float, leverage: float, *, is_long: bool) -> float:
+    """Entry over present price less 1, lognormal, cut off at a loss of `worst` of the margin.
+
+    A long loses offset / (1 + offset) of its notional at entry, a short the negative of that; its margin is
+    1 / leverage of it. So entry over present is at most 1 / (1 - worst / leverage) for longs, and at least
+    1 / (1 + worst / leverage) for shorts.
+    """
+    if not sigma:
+        return 0.0
+    normal = NormalDist(0.0, sigma)
+    cut = normal.cdf(-log(1 - worst / leverage) if is_long else -log(1 + worst / leverage))
+    low, high = (0.0, cut) if is_long else (cut, 1.0)
+    level = low + (high - low) * uniform
+    return exp(normal.inv_cdf(min(max(level, 1e-12), 1 - 1e-12))) - 1
