@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from lobsim import __version__
 from lobsim.cli.console import say
+from lobsim.cli.study_commands import COMMANDS
 from lobsim.errors import CheckError, LobsimError
 
 app = typer.Typer(
@@ -100,6 +101,7 @@ def lobsim(
     \b
     lobsim scenarios                    what there is to run
     lobsim replay liquidity-vacuum      run it: a flash crash in half a minute
+    lobsim explain runs/liquidity-vacuum-seed1
     lobsim depth runs/liquidity-vacuum-seed1 --every 5m
     lobsim slippage runs/liquidity-vacuum-seed1 --notional 10e3 --at 20:55:00Z
 
@@ -232,6 +234,22 @@ def depth(
 
 @app.command()
 @_guarded
+def explain(run: RunArg, as_json: JsonOption = False) -> None:
+    """What happened in a run, in order, with times and amounts, and what caused how much of the fall.
+
+    \b
+    lobsim explain runs/liquidity-vacuum-seed1
+    lobsim explain runs/oct-2025-seed1 --json
+
+    A link of the chain has a time when a tenth of all that it came to had happened.
+    """
+    from lobsim.cli.explaining import explain_and_show  # noqa: PLC0415
+
+    explain_and_show(run, as_json=as_json)
+
+
+@app.command()
+@_guarded
 def check(
     scenario: ScenarioArg,
     settings: SetOption = None,
@@ -272,3 +290,7 @@ def scenarios() -> None:
     from lobsim.cli.checking import show_scenarios  # noqa: PLC0415
 
     show_scenarios()
+
+
+for _study in COMMANDS:
+    app.command()(_guarded(_study))

@@ -1,0 +1,184 @@
+"""The commands about many runs, and the loop calculator, declared with typer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ScenarioArg = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML), or the name of one that ships with lobsim.")
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", help="Processes. Default: one per core. 0: all in this process."),
+]
+UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Stop every run earlier, e.g. 20m.")]
+KeepOption = Annotated[bool, typer.Option("--keep-runs", help="Keep the run folders, in DIR/runs.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+AllowPathOption = Annotated[
+    bool, typer.Option("--allow-path", help="Let the scenario read tapes from outside its own folder.")
+]
+
+
+def sweep(
+    scenario: ScenarioArg,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the study; one that was begun goes on.")],
+    seeds: Annotated[str, typer.Option(metavar="SEEDS", help="0:1000 (up to 999), 20 (1 to 20) or 1,5,8.")] = "20",
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=A,B,C", help="Values that a key takes in turn. Repeated: every combination."
+        ),
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Variants, with commas between; base is none.")
+    ] = None,
+    outcome: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Outcome to show. May be repeated. Default: the main ones.")
+    ] = None,
+    workers: WorkersOption = None,
+    until: UntilOption = None,
+    keep_runs: KeepOption = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    allow_path: AllowPathOption = False,
+) -> None:
+    """Run a scenario many times, over seeds and settings, and say how the outcomes are spread.
+
+    \b
+    lobsim sweep liquidity-vacuum --seeds 20 --out studies/vacuum
+    lobsim sweep liquidity-vacuum --seeds 0:100 --set patient_bids.pool=8e6,9e6,10e6 --out studies/pool
+    lobsim sweep my.toml --variant base,depeg-lags --set market_makers.withdrawal=true,false --out studies/mine
+
+    Settings are compared with the first over the same seeds. Interrupt it and run the same command again: it goes on
+    where it stopped. Every run is one small file in DIR/results; results.parquet has them all in the end.
+    """
+    from lobsim.cli.sweeping import SweepRequest, sweep_and_show  # noqa: PLC0415 - each command loads what it needs
+
+    sweep_and_show(
+        SweepRequest(
+            scenario=scenario,
+            seeds=seeds,
+            out=out,
+            workers=workers,
+            until=until,
+            keep_runs=keep_runs,
+            quiet=quiet,
+            as_json=as_json,
+            allow_path=allow_path,
+        ),
+        axes=tuple(axes or ()),
+        variants=variant,
+        wanted=tuple(outcome or ()),
+    )
+
+
+def ablate(
+    scenario: ScenarioArg,
+    seeds: Annotated[str, typer.Option(metavar="SEEDS", help="20 (1 to 20), 0:100 (up to 99) or 1,5,8.")] = "20",
+    budget: Annotated[
+        int | None, typer.Option(metavar="RUNS", min=1, help="Runs at most. Default: 2000. See below.")
+    ] = None,
+    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Apply one of the scenario's variants.")] = None,
+    outcome: Annotated[str, typer.Option(metavar="KEY", help="The outcome to explain.")] = "fall",
+    mechanisms: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these mechanisms. Default: all that the scenario lists.")
+    ] = None,
+    factor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Also a two by two table: this mechanism ...")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="A,B", help="... against these together. Default: all others.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the study. Default: studies/NAME-ablation.")
+    ] = None,
+    workers: WorkersOption = None,
+    until: UntilOption = None,
+    keep_runs: KeepOption = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    allow_path: AllowPathOption = False,
+) -> None:
+    """Switch every mechanism off in turn, over the same seeds, and say how much of the fall was its doing.
+
+    \b
+    lobsim ablate oct-2025-small --seeds 20
+    lobsim ablate oct-2025 --variant depeg-leads --seeds 5 --budget 40
+    lobsim ablate oct-2025-small --factor withdrawal --against liquidation-bots,account-liquidation
+
+    Mechanisms are the scenario's [mechanisms] tables. With m of them: all on, none and each off alone come first, then
+    pairs as far as the budget goes, then Shapley shares: exact when 2^m combinations x seeds fit, else from sampled
+    orders. It resumes: results in DIR are not computed again, also when the budget grows.
+    """
+    from lobsim.cli.ablating import AblateRequest, ablate_and_show  # noqa: PLC0415
+    from lobsim.cli.sweeping import SweepRequest  # noqa: PLC0415
+
+    study = SweepRequest(
+        scenario=scenario,
+        seeds=seeds,
+        out=out,
+        workers=workers,
+        until=until,
+        keep_runs=keep_runs,
+        quiet=quiet,
+        as_json=as_json,
+        allow_path=allow_path,
+    )
+    ablate_and_show(
+        AblateRequest(
+            study=study,
+            budget=budget,
+            variant=variant,
+            outcome=outcome,
+            mechanisms=mechanisms,
+            factor=factor,
+            against=against,
+        )
+    )
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of recorded runs.")],
+    everything: Annotated[bool, typer.Option("--all", help="Also outcomes that are the same everywhere.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Runs side by side: what came out differently, and which settings differ.
+
+    \b
+    lobsim compare runs/liquidity-vacuum-seed1 runs/liquidity-vacuum-no-bots-seed1
+    lobsim compare runs/* --all
+    """
+    from lobsim.cli.comparing import compare_and_show  # noqa: PLC0415
+
+    compare_and_show(runs, everything=everything, as_json=as_json)
+
+
+def loop(
+    capital: Annotated[str, typer.Option(metavar="AMOUNT", help="What is put in, e.g. 100000.")] = "100000",
+    ltv: Annotated[str, typer.Option(metavar="SHARE", help="Loan to value of each round, e.g. 0.8.")] = "0.8",
+    rounds: Annotated[int, typer.Option(min=0, metavar="N", help="How often it is borrowed and pledged again.")] = 5,
+    apy: Annotated[str | None, typer.Option(metavar="RATE", help="What the asset yields a year, e.g. 0.12.")] = None,
+    borrow_rate: Annotated[
+        str | None, typer.Option("--borrow-rate", metavar="RATE", help="What the debt costs a year, e.g. 0.08.")
+    ] = None,
+    liquidation_ltv: Annotated[
+        str | None, typer.Option("--liquidation-ltv", metavar="SHARE", help="Where the lender sells, e.g. 0.93.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What pledging, borrowing and pledging again comes to: position, leverage, yield, and the fall that ends it.
+
+    \b
+    lobsim loop --capital 100000 --ltv 0.8 --rounds 5
+    lobsim loop --ltv 0.8 --rounds 5 --apy 0.12 --borrow-rate 0.10 --liquidation-ltv 0.93
+    """
+    from lobsim.cli.looping import loop_and_show  # noqa: PLC0415
+
+    loop_and_show(capital, ltv, rounds, apy, borrow_rate, liquidation_ltv, as_json=as_json)
+
+
+COMMANDS = (sweep, ablate, compare, loop)
