@@ -159,6 +159,7 @@ class Pair:
         centre, half = self.model.quotes(fair, units, self.variance * NS_PER_S / keys.requote)
         full = inventory / keys.max_inventory
         order = self.gateway.order
+        post_only = keys.post_only
         commands: list[Command] = [self._cancel]
         floor = 1
         room = 1 - full
@@ -172,7 +173,7 @@ class Pair:
                 price = round(centre * (1 - away) / tick) or 1
                 qty = int(notional * scale / (price * tick * lot))
                 if qty:
-                    commands.append(order(Side.BUY, qty, price, Purpose.QUOTE))
+                    commands.append(order(Side.BUY, qty, price, Purpose.QUOTE, post_only=post_only))
                     if price >= floor:
                         floor = price + 1
         room = 1 + full
@@ -184,5 +185,5 @@ class Pair:
                 price = max(price, floor)
                 qty = int(notional * scale / (price * tick * lot))
                 if qty:
-                    commands.append(order(Side.SELL, qty, price, Purpose.QUOTE))
+                    commands.append(order(Side.SELL, qty, price, Purpose.QUOTE, post_only=post_only))
         return commands

@@ -71,6 +71,7 @@ class PairKeys(NamedTuple):
     volatility_window: int
     calm_window: int
     perp: str | None
+    post_only: bool = False
 
 
 class HedgeParams(Model):
@@ -78,8 +79,8 @@ class HedgeParams(Model):
 
     enabled: bool = Field(True, description="false: inventory stays where it is")
     ratio: Annotated[Share, Field(gt=0)] = Field(1.0, description="share of the net inventory that each order is for")
-    threshold: Positive = Field(
-        0.5, description="hedge when the net inventory of an underlying is above this share of `max_inventory`"
+    threshold: Positive | None = Field(
+        None, description="quote units of net inventory of an underlying left alone; left out: half of `max_inventory`"
     )
     interval: PositiveDuration = Field(NS_PER_S, description="time between two looks at the inventory")
     slippage: Share = Field(0.01, description="how far beyond the best price (else the fair value) it will trade")
@@ -113,6 +114,7 @@ class MarketMakerParams(AccountParams):
         0.0, description="leave quotes as they are while the fair value moved by less than this share; 0: never"
     )
     refresh: Duration = Field(30 * NS_PER_S, description="quotes older than this are renewed in any case")
+    post_only: bool = Field(False, description="quotes that would trade at once are refused instead")
     retry: Duration = Field(0, description="pause after the venue refused quotes: no margin, or a halt")
     reference_weight: Share = Field(0.5, description="share of the outside reference in the fair value; rest: own mid")
     gamma: Positive = Field(description="risk aversion")
@@ -149,6 +151,7 @@ class MarketMakerParams(AccountParams):
             "calm_halflife": self.calm_halflife,
             "volatility_window": rules.volatility_window,
             "calm_window": rules.calm_window,
+            "post_only": self.post_only,
         }
         found: list[PairKeys] = []
         for pair in self.quoted():

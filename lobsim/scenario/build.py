@@ -12,7 +12,7 @@ from lobsim.records import AccountInfo, InstrumentInfo, RunHeader
 from lobsim.scenario.happenings import FeedStall, Shock, WithdrawalHalt
 from lobsim.scenario.load import Scenario
 from lobsim.scenario.parts_agents import AgentBuilder
-from lobsim.scenario.parts_credit import build_lender
+from lobsim.scenario.parts_credit import build_lender, open_positions, open_whales
 from lobsim.scenario.parts_markets import (
     BuiltWindow,
     build_desk,
@@ -72,6 +72,12 @@ class Simulation:
         for name, lender in file.lenders.items():
             with _blamed(scenario, f"lenders.{name}"):
                 self.lenders[name] = build_lender(self, name, lender)
+        for name, positions in file.positions.items():
+            with _blamed(scenario, f"positions.{name}"):
+                open_positions(self, name, positions)
+        for name, whales in file.whales.items():
+            with _blamed(scenario, f"whales.{name}"):
+                open_whales(self, name, whales)
         for name, params in file.agents.items():
             if params.enabled:
                 with _blamed(scenario, f"agents.{name}"):

@@ -20,7 +20,7 @@ from lobsim.scenario.happenings import FeedStall, Shock, SlowNetwork, Withdrawal
 from lobsim.scenario.limits import limits
 from lobsim.scenario.markets import Instrument, Mark
 from lobsim.scenario.schema import ScenarioFile
-from lobsim.scenario.windows import WINDOW_KEYS, Window
+from lobsim.scenario.windows import Window, named_windows
 from lobsim.sim.purse import CHAIN
 from lobsim.units import NS_PER_MINUTE
 
@@ -99,6 +99,13 @@ def _references(file: ScenarioFile) -> Iterator[str]:
         where = f"lenders.{name}"
         yield from _known(f"{where}.instrument", lender.instrument, file.instruments, "instrument")
         yield from _mark_names(file, f"{where}.oracle", lender.oracle, file.instruments.get(lender.instrument))
+    for name, positions in file.positions.items():
+        yield from _known(f"positions.{name}.instrument", positions.instrument, file.instruments, "instrument")
+    for name, whales in file.whales.items():
+        yield from _known(f"whales.{name}.venue", whales.venue, file.venues, "venue")
+        for key in ("mix", "borrowed_into", "debts"):
+            for asset in getattr(whales, key):
+                yield from _known(f"whales.{name}.{key}.{asset}", asset, file.assets, "asset")
     for name, window in file.windows.items():
         yield from _window_names(file, f"windows.{name}", window)
     for name, agent in file.agents.items():
@@ -141,8 +148,8 @@ def _agent_names(file: ScenarioFile, where: str, agent: AgentParams) -> Iterator
     for reference in agent.references():
         yield from _known(f"{where}.reference", reference, file.references, "reference")
     yield from _known(f"{where}.lender", getattr(agent, "lender", None), file.lenders, "lender")
-    for key in WINDOW_KEYS:
-        yield from _known(f"{where}.{key}", getattr(agent, key, None), file.windows, "window")
+    for key, window in named_windows(agent):
+        yield from _known(f"{where}.{key}", window, file.windows, "window")
     if isinstance(agent, AccountParams):
         for key in ("balances", "debts"):
             for asset in getattr(agent, key):
@@ -193,6 +200,14 @@ def _markets(file: ScenarioFile) -> Iterator[str]:
         yield f"instruments: assets are valued in a circle: {' in '.join(circle)}"
     for name, lender in file.lenders.items():
         yield from _needs_value(file, f"lenders.{name}.instrument", lender.instrument)
+    for name, positions in file.positions.items():
+        if file.instruments[positions.instrument].kind != "perpetual":
+            yield f"positions.{name}.instrument: {positions.instrument!r} is a spot instrument, not a perpetual"
+    for name, whales in file.whales.items():
+        venue = whales.venue or next(iter(file.venues))
+        for asset in dict.fromkeys((*whales.mix, *whales.borrowed_into, *whales.debts)):
+            if not _valued_on(file, venue, asset):
+                yield f"whales.{name}: no spot book of {venue!r} values {asset!r}, or [references.{asset}] is missing"
     for name, agent in file.agents.items():
         where, instrument = f"agents.{name}", file.instruments[agent.instrument]
         if agent.venue is not None and instrument.venue not in (None, agent.venue):

@@ -9,7 +9,7 @@ from lobsim.agents.base import AccountParams, Connections
 from lobsim.errors import ScenarioError
 from lobsim.scenario.happenings import SlowNetwork
 from lobsim.scenario.parts_credit import owe, refuse_doomed
-from lobsim.scenario.windows import WINDOW_KEYS
+from lobsim.scenario.windows import named_windows
 from lobsim.scenario.wiring import Notes
 from lobsim.sim.feed import Feed
 from lobsim.sim.gateway import CrowdGateway, Gateway, InstrumentSpec, LenderGateway
@@ -219,7 +219,7 @@ class AgentBuilder:
 
     def _windows(self) -> tuple[Purse | None, dict[str, WindowGateway]]:
         sim, params = self._sim, self._params
-        names = [name for key in WINDOW_KEYS if (name := getattr(params, key, None)) is not None]
+        names = [name for _, name in named_windows(params)]
         on_chain = CHAIN in getattr(params, "elsewhere", {})
         if not names and not on_chain:
             return None, {}

@@ -5,10 +5,13 @@ from __future__ import annotations
 from math import exp
 from typing import TYPE_CHECKING
 
+from lobsim.agents.retail import draw_population
+from lobsim.agents.whales import draw_accounts
 from lobsim.credit import Flow, LoanBook, LoanTerms, MarginStatus
 from lobsim.errors import ScenarioError
 from lobsim.scenario.parts_markets import build_mark
 from lobsim.scenario.schema import Lender as LenderTable
+from lobsim.scenario.schema import Positions, Whales
 from lobsim.scenario.wiring import PPM, ppm
 from lobsim.sim.feed import Feed
 from lobsim.venue.lender import Lender
@@ -70,6 +73,44 @@ def _open_loans(sim: Simulation, name: str, table: LenderTable, lender: Lender) 
         if principal:
             lender.loans.open(account, collateral, principal, mark)
             sim.ledger.burn(account, quote, principal, Flow.WITHDRAW)  # spent elsewhere
+
+
+def open_positions(sim: Simulation, name: str, table: Positions) -> None:
+    """A population's isolated positions, all on one account; the world outside takes what does not net out."""
+    exchange, market = sim.market(table.instrument)
+    contract = market.contract
+    assert contract is not None, "refused by the checks of the file"
+    price = sim.start_price(table.instrument)
+    account = sim.account(name, "perpetual positions")
+    outside = sim.ledger.account(f"{exchange.name}.outside")
+    stream = sim.streams.stream(f"positions/{name}")
+    lot, quote = float(market.lot), market.quote
+    for position in draw_population(table, price, stream):
+        lots = round(abs(position.qty) / lot)
+        ticks = max(1, round(price * (1 + position.entry_offset) / float(market.tick)))
+        margin = int(lots * ticks * contract.unit / position.leverage)
+        if lots and margin:
+            sim.ledger.issue(account, quote, margin, Flow.DEPOSIT)
+            contract.open_isolated(account, lots if position.qty > 0 else -lots, ticks, margin, outside)
+
+
+def open_whales(sim: Simulation, name: str, table: Whales) -> None:
+    """A population of margin accounts that nobody manages."""
+    exchange = sim.exchanges[table.venue] if table.venue else next(iter(sim.exchanges.values()))
+    if not table.value:
+        return
+    named = dict.fromkeys((*table.mix, *table.borrowed_into, *table.debts))
+    prices = {asset: sim.asset_value(asset) for asset in named}
+    marks = sim.start_marks(exchange)
+    for number, whale in enumerate(draw_accounts(table, prices, sim.streams.stream(f"whales/{name}")), start=1):
+        account = sim.account(f"{name}-{number}", "whale")
+        exchange.margin.enroll(account)
+        for asset, amount in whale.holdings.items():
+            sim.issue(account, asset, amount)
+        for asset, amount in whale.debts.items():
+            owe(sim, exchange, account, asset, amount)
+        if exchange.margin.status(account, marks) == MarginStatus.LIQUIDATION:
+            refuse_doomed(sim, exchange, account, f"leverage_high: {table.leverage_high} can put")
 
 
 def owe(sim: Simulation, exchange: Exchange, account: int, asset: str, amount: float) -> None:

@@ -12,6 +12,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from lobsim.agents import AgentParams, agent_kinds
 from lobsim.agents.base import Model, Name, NonNegative, Number, Positive, PositiveDuration, Share
+from lobsim.agents.retail import RetailParams
+from lobsim.agents.whales import WhaleParams
 from lobsim.scenario.happenings import Exogenous
 from lobsim.scenario.markets import Instrument, Mark, Venue
 from lobsim.scenario.values import PositiveExact, PositiveShare
@@ -126,6 +128,18 @@ class Lender(Model):
         return self
 
 
+class Positions(RetailParams):
+    """[positions.NAME]: many isolated positions in a perpetual, opened before the run."""
+
+    instrument: Name
+
+
+class Whales(WhaleParams):
+    """[whales.NAME]: many large margin accounts on a venue, opened before the run."""
+
+    venue: Name | None = None
+
+
 class Mechanism(Model):
     """[mechanisms.NAME]: a part of the economy that `ablate` leaves out, as settings that switch it off."""
 
@@ -171,6 +185,8 @@ class ScenarioFile(Model):
     tapes: tuple[TapeSource, ...] = Field((), max_length=100)
     transfers: Transfers = Transfers()
     windows: dict[Name, Window] = Field(default_factory=dict, max_length=100)
+    positions: dict[Name, Positions] = Field(default_factory=dict, max_length=10_000)
+    whales: dict[Name, Whales] = Field(default_factory=dict, max_length=10_000)
     groups: dict[Name, tuple[Name, ...]] = Field(default_factory=dict, max_length=1000)
     mechanisms: dict[Name, Mechanism] = Field(default_factory=dict, max_length=100)
     variants: dict[Name, dict[str, Any]] = Field(default_factory=dict, max_length=100)

@@ -6,12 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from lobsim.agents import AgentParams
 from lobsim.agents.base import Duration, Model, Name, NonNegative, Positive, PositiveDuration, Share
 from lobsim.scenario.markets import Mark
 from lobsim.units import NS_PER_MINUTE, NS_PER_S
 
-WINDOW_KEYS = ("issuer", "converter", "window")
-"""Keys of agents' params that name windows."""
+_WINDOW_KEYS = ("issuer", "converter", "window")
+
+
+def named_windows(agent: AgentParams) -> list[tuple[str, str]]:
+    """(key, name) of the windows that an agent's params name; other agents may call a duration a window."""
+    named = ((key, getattr(agent, key, None)) for key in _WINDOW_KEYS)
+    return [(key, name) for key, name in named if isinstance(name, str)]
 
 
 class Transfers(Model):
