@@ -49,9 +49,9 @@ class MetaorderParams(AgentParams):
 class Metaorders(CrowdAgent):
     """One institution after the other buys or sells a large amount in equal market orders, one per time slice.
 
-    It leaves a note when a parent begins (`metaorder_began`, signed lots: negative for a sale) and when its last slice
-    is over (`metaorder_ended`). Bias: sides and sizes are independent draws, uninformed; nobody slows down when the
-    price runs away, and what a child finds no counterparty for is not tried again.
+    It leaves a note when a parent begins (`metaorder_began`, signed lots: negative for a sale) and when its last child
+    has been executed (`metaorder_ended`). Bias: sides and sizes are independent draws, uninformed; nobody slows down
+    when the price runs away, and what a child finds no counterparty for is not tried again.
     """
 
     kind = "metaorders"
@@ -79,13 +79,14 @@ class Metaorders(CrowdAgent):
     def _ring(self) -> None:
         if not self._slices:
             self._begin()
-        elif self._child < self._slices:
+        else:
             self._send()
+        if self._child < self._slices:
+            due = self._began + self._child * self.params.slice + int(self.stream.uniform() * self.params.slice)
+            self._alarm.arm(max(due, self.clock.now + 1))
         else:
             self._note("metaorder_ended")
             self._rest()
-            return
-        self._arm_next()
 
     def _begin(self) -> None:
         params = self.params
@@ -100,12 +101,6 @@ class Metaorders(CrowdAgent):
         self._began = self.clock.now
         self._child = self._sent = 0
         self._note("metaorder_began")
-
-    def _arm_next(self) -> None:
-        due = self._began + self._child * self.params.slice
-        if self._child < self._slices:
-            due += int(self.stream.uniform() * self.params.slice)
-        self._alarm.arm(max(due, self.clock.now + 1))
 
     def _send(self) -> None:
         """What is due after this slice, less what was sent: children differ by a lot at most and add up exactly."""
