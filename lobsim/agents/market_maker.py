@@ -171,7 +171,9 @@ class MarketMaker(Agent):
 
     def _on_events(self, own: int, instrument_id: int, events: list[Event]) -> None:
         """Count fills, follow hedges, and hold back where the venue refuses."""
-        leg = self.legs[instrument_id]
+        leg = self.legs.get(instrument_id)
+        if leg is None:  # the exchange sells collateral in a book that it does not quote
+            return
         traded = False
         for event in events:
             kind = event[0]
@@ -192,14 +194,22 @@ class MarketMaker(Agent):
             leg.underlying.recount()
 
     def _hold_back(self, instrument_id: int, reason: int) -> None:
+        """An order was refused: quote anew, after a pause where the account is barred or the market halted.
+
+        Outside a price band nothing is tried again before the next regular requote: it would be refused again.
+        """
         until = self.clock.now + self.params.retry
-        for pair in self.pairs:
-            if reason == Reason.MARGIN_TOO_LOW:
+        if reason == Reason.MARGIN_TOO_LOW:
+            if self._barred_until != until:  # one message makes dozens of refusals
                 self._barred_until = until
-                pair.is_due = True
-            elif reason == Reason.HALTED and pair.instrument_id == instrument_id:
-                pair.halted_until = until
-                pair.is_due = True
+                for pair in self.pairs:
+                    pair.is_due = True
+        elif reason != Reason.PRICE_BAND:
+            for pair in self.pairs:
+                if pair.instrument_id == instrument_id:
+                    pair.is_due = True
+                    if reason == Reason.HALTED:
+                        pair.halted_until = until
 
     # --- what it does -----------------------------------------------------------------------------------------------
 
