@@ -34,7 +34,7 @@ class RetailParams(Model):
         0.02, description="standard deviation of the logarithm of entry price over price of the start"
     )
     worst: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.5, description="largest share of its margin that a position may have lost when the run begins"
+        0.5, description="largest share of its margin, above maintenance, that one may have lost when the run begins"
     )
 
     @model_validator(mode="after")
@@ -54,16 +54,22 @@ class Position(NamedTuple):
     entry_offset: float
 
 
-def draw_population(params: RetailParams, price: float, stream: Stream) -> list[Position]:
+def draw_population(params: RetailParams, price: float, stream: Stream, maintenance: float = 0.0) -> list[Position]:
     """The positions of a population: the longs, then the shorts.
 
-    `price`: quote units per base unit at the start. The long and the short notional add up exactly (but for floating
-    point) to what `params` says, at that price. Entry prices are lognormal, cut off where a position would have lost
-    more than `worst` of its margin: who stood worse is gone by now. Bias: sizes, leverages and entries are independent
-    draws. The same stream gives the same positions. O(count).
+    `price`: quote units per base unit at the start. `maintenance`: maintenance margin as a share of notional. The long
+    and the short notional add up exactly (but for floating point) to what `params` says, at that price. Entry prices
+    are lognormal, cut off where a position would have lost more than `worst` of its margin above maintenance: who stood
+    worse is gone by now. Bias: sizes, leverages and entries are independent draws. The same stream gives the same
+    positions. O(count).
 
-    Raises InputError when one position has to be long and short at once.
+    Raises InputError when one position has to be long and short at once, or when the most leverage cannot live.
     """
+    if params.leverage_high * maintenance >= 1:
+        raise InputError(
+            f"leverage_high: {params.leverage_high:g} at a maintenance margin of {maintenance:g} of the notional is"
+            f" liquidated when it is opened; it must be below {1 / maintenance:g}"
+        )
     longs = _number_of_longs(params)
     bounds = log(params.leverage_low), log(params.leverage_high)
     betas = stream.generator("leverage").beta(*params.leverage_shape, size=params.count).tolist()
@@ -74,7 +80,8 @@ def draw_population(params: RetailParams, price: float, stream: Stream) -> list[
     for qty, beta in zip(sizes, betas, strict=True):
         leverage = exp(bounds[0] + (bounds[1] - bounds[0]) * beta)
         leverage = min(max(leverage, params.leverage_low), params.leverage_high)  # exactly within
-        offset = _entry_offset(stream.uniform(), params.entry_sigma, params.worst, leverage, is_long=qty > 0)
+        worst = params.worst * (1 - maintenance * leverage)
+        offset = _entry_offset(stream.uniform(), params.entry_sigma, worst, leverage, is_long=qty > 0)
         positions.append(Position(qty, leverage, offset))
     return positions
 

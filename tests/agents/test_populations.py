@@ -15,9 +15,9 @@ from lobsim.sim.streams import Stream
 PRICES = {"ALT": 2.0, "ETH": 4_000.0, "WBETH": 4_300.0, "USDE": 1.0, "USDT": 1.0}
 
 
-def retail(seed=1, price=50.0, **values):
+def retail(seed=1, price=50.0, maintenance=0.0, **values):
     params = RetailParams.model_validate({"count": 1_000, "notional": 1e7, **values})
-    return draw_population(params, price, Stream(seed, "retail"))
+    return draw_population(params, price, Stream(seed, "retail"), maintenance)
 
 
 def whales(seed=1, **values):
@@ -70,6 +70,15 @@ def test_entries_spread_around_the_price_as_far_as_the_margin_bears():
     daring = retail(count=20_000, leverage_low=75.0, leverage_high=75.0, entry_sigma=0.05, long_share=1.0)
     assert np.mean([position.entry_offset for position in daring]) < -0.03  # most of them are in profit
     assert {position.entry_offset for position in retail(entry_sigma=0.0)} == {0.0}
+
+
+def test_nobody_begins_below_maintenance():
+    for qty, leverage, offset in retail(maintenance=0.01, entry_sigma=0.05, worst=0.9):
+        entry = 50 * (1 + offset)
+        equity = abs(qty) * entry / leverage - qty * (entry - 50)
+        assert equity > 0.01 * abs(qty) * min(entry, 50)
+    with pytest.raises(InputError, match=r"leverage_high: 75 at a maintenance margin of 0.02 .* it must be below 50"):
+        retail(maintenance=0.02)
 
 
 def test_sizes_are_lognormal_on_each_side():
