@@ -42,7 +42,7 @@ class ContractLiquidator:
     Records: ``contract_liquidation_long`` and ``_short`` (account, liquidation account, base asset, base quanta,
     notional at the mark, position id), ``adl`` alike at the bankruptcy price (position id 0: a cross position),
     ``contract_insurance_paid`` and ``_earned``, ``contract_uncovered``, ``funding``; with account records
-    ``open_interest`` (one side) and ``insurance_fund``, whose reference is the instrument.
+    ``open_interest`` (one side) and ``insurance_fund``, whose reference is the instrument. `policy` may be changed.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ContractLiquidator:
         self._exchange = exchange
         self._scheduler = scheduler
         self._recorder = recorder
-        self._policy = policy
+        self.policy = policy
         self._funding: dict[int, FundingSchedule] = {}
 
     def schedule_funding(self, market: Market, schedule: FundingSchedule) -> None:
@@ -103,7 +103,7 @@ class ContractLiquidator:
         held = contract.position(contract.liquidation)[0]
         if held:
             side = Side.SELL if held > 0 else Side.BUY
-            limit = contract.fund_limit_price(side, abs(held)) if self._policy.fund_limit else None
+            limit = contract.fund_limit_price(side, abs(held)) if self.policy.fund_limit else None
             banded = False
             if limit is not None:
                 limit = min(limit, MAX_PRICE)
