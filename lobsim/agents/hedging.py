@@ -22,7 +22,7 @@ class Hedge:
         self.failed = 0
         self._params = params
         self._leg = leg
-        self._limit = params.threshold * pair.keys.max_inventory
+        self._limit = pair.keys.max_inventory / 2 if params.threshold is None else params.threshold
         self._order_id: int | None = None
         self._sent = 0
         self._filled = 0
