@@ -58,7 +58,7 @@ def test_they_act_on_a_perpetual_without_moving_a_coin(kind):
     stage.publish()
     stage.seconds(5)
     stage.tell("ALT", 0.8)
-    stage.order_here(SELL, 8_000, 50)
+    stage.order_here(SELL, 12_000, 30)
     stage.order_here(SELL, 500, 75)
     for second in range(6, 90, 2):
         stage.seconds(second)
