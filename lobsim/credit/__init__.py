@@ -6,6 +6,7 @@ order book, a clock or chance: venues call it with marks and times.
 
 from __future__ import annotations
 
+from lobsim.credit.adl import AdlFill, Rank
 from lobsim.credit.contract_terms import ContractTerms, FundSettlement, IsolatedView, Takeover, Tier
 from lobsim.credit.contracts import ContractBook
 from lobsim.credit.errors import (
@@ -16,6 +17,7 @@ from lobsim.credit.errors import (
     PositionRefused,
     TermsError,
 )
+from lobsim.credit.funding import FundingRound, funding_rate, mean_premium, premium_index
 from lobsim.credit.ledger import Flow, Ledger
 from lobsim.credit.liquidation import (
     ALL_AT_ONCE,
@@ -49,6 +51,7 @@ __all__ = [
     "ALL_AT_ONCE",
     "PARTIAL",
     "TIME_SLICED",
+    "AdlFill",
     "AssetTerms",
     "Bankruptcy",
     "ContractBook",
@@ -57,6 +60,7 @@ __all__ = [
     "CrossMargin",
     "Flow",
     "FundSettlement",
+    "FundingRound",
     "InsufficientFunds",
     "IsolatedView",
     "Ledger",
@@ -74,6 +78,7 @@ __all__ = [
     "Mark",
     "Marks",
     "PositionRefused",
+    "Rank",
     "SalePolicy",
     "Slice",
     "StepState",
@@ -84,7 +89,10 @@ __all__ = [
     "bankrupt",
     "begin_liquidation",
     "chain_marks",
+    "funding_rate",
     "lowest_terms",
     "mark_of_price",
+    "mean_premium",
     "next_step",
+    "premium_index",
 ]

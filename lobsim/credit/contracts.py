@@ -1,17 +1,10 @@
 """Perpetual contracts: cash-settled positions that add up to nothing, whoever holds them.
 
-A position is a signed number of lots and the signed quote quanta paid for them, its *cost*. A trade gives its buyer
-lots and cost and its seller the same with the opposite sign, so lots add up to 0 over all positions. Reducing a
-position takes its cost out in proportion (what stays is rounded down, so the fraction stays in the position) and pays
-the difference from the trade's value in cash, through the account ``<name>.clearing``. Every quantum paid out raises
-somebody's cost by one: at any time
-
-    clearing balance = -(sum of costs) + residue of funding below one quantum
-
-and once nobody has a position clearing is empty. Cross positions belong to ledger accounts and are backed by all that
-the account has; isolated ones are backed by their own margin, which waits in ``<name>.custody``. A breached isolated
-position is taken over by ``<name>.liquidation`` at its bankruptcy price; what that account makes or loses by selling it
-is the insurance account's.
+Cross positions belong to ledger accounts and are backed by all that the account has (`lobsim.credit.clearing`);
+isolated ones are backed by their own margin, which waits in ``<name>.custody``. A breached isolated position is taken
+over by ``<name>.liquidation`` at its bankruptcy price, where the holder has lost exactly the margin. What that account
+makes or loses by selling it is the insurance account's; what the insurance cannot carry is taken from the opposite
+side at the bankruptcy price (`lobsim.credit.adl`).
 """
 
 from __future__ import annotations
@@ -20,145 +13,31 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from lobsim.credit import adl, funding
+from lobsim.credit.clearing import Clearing, traded
 from lobsim.credit.contract_terms import ContractTerms, FundSettlement, IsolatedView, Takeover
 from lobsim.credit.errors import InsufficientFunds, LedgerError, PositionRefused
 from lobsim.credit.interest import PPM
 from lobsim.credit.isolated import FUNDING_UNIT, IsolatedPosition, IsolatedShelf
 from lobsim.credit.ledger import Flow, Ledger
+from lobsim.credit.marks import Marks
 from lobsim.errors import CheckError
 from lobsim.events import Side
 
 if TYPE_CHECKING:
     from lobsim.credit.margin import CrossMargin
 
-_FLAT = (0, 0)
 
-
-def traded(lots: int, cost: int, qty: int, value: int) -> tuple[int, int, int]:
-    """(lots, cost, gain in cash) of a position after it trades `qty` signed lots for `value` signed quanta. O(1).
-
-    What is left of a reduced position keeps its share of the cost, rounded down; what is left of a trade beyond
-    closing keeps its share of the trade's value. In all cases cost + value + gain = new cost.
-    """
-    after = lots + qty
-    if lots * qty >= 0:
-        return after, cost + value, 0
-    rest = cost * after // lots if lots * after >= 0 else value * after // qty
-    return after, rest, rest - cost - value
-
-
-class ContractBook:
-    """Clearing of one perpetual contract, quoted and settled in the ledger asset `quote`.
+class ContractBook(Clearing):
+    """One perpetual contract, quoted and settled in the ledger asset `quote`.
 
     `unit`: quote quanta per tick and lot. `insurance`: the contract's insurance account. Amounts are quote quanta,
     positions signed lots, prices ticks. `mark_price` (ticks) is set by the venue before margin is checked.
     """
 
     def __init__(self, name: str, ledger: Ledger, quote: int, terms: ContractTerms, unit: int, insurance: int) -> None:
-        terms.check(name)
-        ledger.asset_name(quote)
-        ledger.account_name(insurance)
-        if type(unit) is not int or unit < 1:
-            raise LedgerError(f"{name}: the quote quanta per tick and lot must be an integer of at least 1, not {unit}")
-        self.name = name
-        self.ledger = ledger
-        self.quote = quote
-        self.terms = terms
-        self.unit = unit
-        self.insurance = insurance
-        self.brackets = terms.brackets()
-        self.clearing = ledger.open_account(f"{name}.clearing", overdraft=True)
-        self.liquidation = ledger.open_account(f"{name}.liquidation", overdraft=True)
-        self.custody = ledger.open_account(f"{name}.custody")
-        self.mark_price: int | None = None
-        self.margin: CrossMargin | None = None  # set by CrossMargin.add_contract
-        self.funding_index = 0  # per lot since ever, in quanta / FUNDING_UNIT
+        super().__init__(name, ledger, quote, terms, unit, insurance)
         self.isolated_positions = IsolatedShelf(unit, self.brackets)
-        self.cross_positions: dict[int, tuple[int, int]] = {}  # account -> (lots, cost), in order of opening
-        self.cross_ages: dict[int, int] = {}
-        self._age = 0
-        self._residue = 0  # clearing's surplus from rounding funding, in quanta / FUNDING_UNIT
-
-    # --- cross positions --------------------------------------------------------------------------------------------
-
-    def trade(self, buyer: int, seller: int, qty: int, price_ticks: int, margin: CrossMargin | None = None) -> None:
-        """Settle a fill between two accounts' cross positions. O(1).
-
-        A loss that is realised is paid from the free balance; a unified account borrows what is missing and repays
-        from a gain, an overdraft account goes below zero. Raises `InsufficientFunds` for any other account that cannot
-        pay, and `LedgerError`; nothing has changed then.
-        """
-        if type(qty) is not int or type(price_ticks) is not int or qty < 1 or price_ticks < 1:
-            raise LedgerError(f"{self.name}: no trade of {qty!r} lots at {price_ticks!r} ticks")
-        self.post(buyer, seller, qty, qty * price_ticks * self.unit, margin)
-
-    def post(self, buyer: int, seller: int, qty: int, value: int, margin: CrossMargin | None = None) -> None:
-        """As `trade`, for any signed `value` in quote quanta that the buyer pays for `qty` lots."""
-        if buyer == seller:
-            self.ledger.account_name(buyer)
-            return
-        positions = self.cross_positions
-        lots, cost = positions.get(buyer, _FLAT)
-        buyer_lots, buyer_cost, buyer_gain = traded(lots, cost, qty, value)
-        lots, cost = positions.get(seller, _FLAT)
-        seller_lots, seller_cost, seller_gain = traded(lots, cost, -qty, -value)
-        touched = self.ledger.touched
-        if buyer_gain or seller_gain or not 0 < buyer < len(touched) or not 0 < seller < len(touched):
-            self._settle(((buyer, buyer_gain), (seller, seller_gain)), margin or self.margin)
-        touched[buyer] = touched[seller] = 1
-        self._put(buyer, buyer_lots, buyer_cost)
-        self._put(seller, seller_lots, seller_cost)
-
-    def _put(self, account: int, lots: int, cost: int) -> None:
-        if lots:
-            if account not in self.cross_ages:
-                self._age += 1
-                self.cross_ages[account] = self._age
-            self.cross_positions[account] = lots, cost
-        elif account in self.cross_ages:
-            del self.cross_positions[account], self.cross_ages[account]
-
-    def _settle(self, gains: tuple[tuple[int, int], ...], margin: CrossMargin | None, reason: Flow = Flow.PNL) -> None:
-        """Collect losses, then pay gains; refuse before anything has moved. No account stands in `gains` twice."""
-        ledger, quote, clearing = self.ledger, self.quote, self.clearing
-        borrowed = 0
-        for account, gain in gains:
-            missing = -gain - ledger.free(account, quote)
-            if gain < 0 < missing:
-                if margin is None or account not in margin:
-                    raise InsufficientFunds(
-                        f"{ledger.account_name(account)} has {ledger.free(account, quote)} free quanta of"
-                        f" {ledger.asset_name(quote)} and loses {-gain} in {self.name}"
-                    )
-                borrowed += missing
-                if ledger.free(margin.pool, quote) < borrowed:
-                    raise InsufficientFunds(
-                        f"{ledger.account_name(margin.pool)} cannot lend what losses in {self.name} need: {borrowed}"
-                        f" quanta of {ledger.asset_name(quote)}"
-                    )
-        for account, gain in gains:
-            if gain < 0:
-                if margin is not None:
-                    margin.cover(account, quote, -gain)
-                ledger.transfer(account, clearing, quote, -gain, reason)
-        for account, gain in gains:
-            if gain > 0:
-                ledger.transfer(clearing, account, quote, gain, reason)
-                if margin is not None:
-                    margin.sweep(account, quote)
-
-    def position(self, account: int) -> tuple[int, int]:
-        """(lots, cost) of the account's cross position, (0, 0) when it has none. O(1)."""
-        return self.cross_positions.get(account, _FLAT)
-
-    def accounts(self) -> tuple[int, ...]:
-        """Accounts with a cross position, in order of opening."""
-        return tuple(self.cross_positions)
-
-    def unrealised(self, account: int, mark_ticks: int) -> int:
-        """P&L of the cross position at that mark, in quote quanta."""
-        lots, cost = self.position(account)
-        return lots * mark_ticks * self.unit - cost
 
     # --- isolated positions -----------------------------------------------------------------------------------------
 
@@ -202,13 +81,6 @@ class ContractBook:
         shelf = self.isolated_positions
         return shelf.open(account, self._age, lots, value, margin_quanta, self.funding_index).position_id
 
-    def _opposite(self, account: int, qty: int, value: int, margin: CrossMargin | None) -> None:
-        """One side of a trade into a cross position."""
-        lots, cost, gain = traded(*self.position(account), qty, value)
-        self._settle(((account, gain),), margin or self.margin)
-        self._put(account, lots, cost)
-        self.ledger.touched[account] = 1
-
     def close_isolated(
         self,
         position_id: int,
@@ -231,7 +103,13 @@ class ContractBook:
         return self.close_at_value(position, qty, qty * price_ticks * self.unit, opposite_account, margin)
 
     def close_at_value(
-        self, position: IsolatedPosition, qty: int, value: int, opposite: int, margin: CrossMargin | None = None
+        self,
+        position: IsolatedPosition,
+        qty: int,
+        value: int,
+        opposite: int,
+        margin: CrossMargin | None = None,
+        reason: Flow = Flow.PNL,
     ) -> int:
         """Reduce a position by trading `qty` signed lots for `value` signed quanta; the rest as `close_isolated`."""
         margin = margin or self.margin
@@ -251,16 +129,16 @@ class ContractBook:
                 f"position {position.position_id} of {ledger.account_name(account)} in {self.name} loses {-gain}, its"
                 f" margin is {position.margin}: only a take-over can end it"
             )
-        self._opposite(opposite, -qty, -value, margin)
+        self._opposite(opposite, -qty, -value, margin, reason)
         self._include_funding(position)
         spent = position.margin - max(keep, 0)  # leaves custody: to the account, and for a loss to clearing
         if gain >= 0:
             ledger.transfer(self.custody, account, quote, spent, Flow.RELEASE)
-            ledger.transfer(self.clearing, account, quote, gain, Flow.PNL)
+            ledger.transfer(self.clearing, account, quote, gain, reason)
         else:
             ledger.transfer(self.custody, account, quote, back, Flow.RELEASE)
-            ledger.transfer(self.custody, self.clearing, quote, spent - back, Flow.PNL)
-            ledger.transfer(account, self.clearing, quote, -short, Flow.PNL)
+            ledger.transfer(self.custody, self.clearing, quote, spent - back, reason)
+            ledger.transfer(account, self.clearing, quote, -short, reason)
         self.isolated_positions.change(position, left, cost, max(keep, 0), self.funding_index)
         if margin is not None:
             margin.sweep(account, quote)
@@ -274,12 +152,6 @@ class ContractBook:
             self.add_residue((cost - position.cost) * FUNDING_UNIT - accrued)
             position.cost = cost
             position.funding = self.funding_index
-
-    def add_residue(self, residue: int) -> None:
-        """Note quanta / FUNDING_UNIT that rounding left in clearing; whole quanta of them go to ``rounding``."""
-        whole, self._residue = divmod(self._residue + residue, FUNDING_UNIT)
-        if whole:
-            self.ledger.transfer(self.clearing, self.ledger.rounding, self.quote, whole, Flow.ROUNDING)
 
     def isolated(self, position_id: int) -> IsolatedView | None:
         """The position as it stands, None when it is gone."""
@@ -377,6 +249,21 @@ class ContractBook:
         ledger.transfer(self.liquidation, self.insurance, quote, earned, Flow.INSURANCE)
         ledger.transfer(self.insurance, self.liquidation, quote, paid, Flow.INSURANCE)
         return FundSettlement(earned, paid, max(0, -balance) - paid)
+
+    def adl_ranking(self, side: Side, marks: Marks | None = None) -> list[adl.Rank]:
+        """All positions of a side in the order in which ADL would close them: see `lobsim.credit.adl`."""
+        return adl.ranking(self, side, marks)
+
+    def deleverage(self, lots: int, price_ticks: int | None = None, marks: Marks | None = None) -> list[adl.AdlFill]:
+        """Close `lots` of what the liquidation account has against the other side's first in line.
+
+        At its own bankruptcy price unless another is given; see `lobsim.credit.adl.deleverage`.
+        """
+        return adl.deleverage(self, lots, price_ticks, marks)
+
+    def apply_funding(self, rate: Fraction, mark_ticks: int) -> funding.FundingRound:
+        """Let longs pay shorts `rate` of their mark value, or the other way round; see `lobsim.credit.funding`."""
+        return funding.apply(self, rate, mark_ticks)
 
     # --- totals -----------------------------------------------------------------------------------------------------
 
