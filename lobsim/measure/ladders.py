@@ -40,7 +40,7 @@ def total(study: Study, kinds: tuple[str, ...], until_ns: int | None = None) -> 
 def amounts(study: Study, kinds: tuple[str, ...]) -> float:
     """Amounts of all rows of these kinds, each asset valued at its price before the shock."""
     sums = study.events(kinds).group_by("asset").agg(pl.col("amount").sum()).sort("asset")
-    return sum(float(amount) * study.value_of(asset) for asset, amount in sums.rows())
+    return sum((float(amount) * study.value_of(asset) for asset, amount in sums.rows()), 0.0)
 
 
 def ladder(study: Study, step_ns: int) -> pl.DataFrame:

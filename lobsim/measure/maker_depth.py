@@ -64,7 +64,8 @@ def maker_bids(study: Study, makers: list[int], instrument_ids: list[int]) -> li
     took = orders.filter(taker & buy & _MEETS)
     replaced = run.collect(orders.filter(own & buy & (_kind == int(EventKind.REPLACED))).select(_ORDER).unique())
     taken = run.collect(took.select("seq", "time_ns", "instrument_id", "qty_lots", order_id=pl.col("counter_order_id")))
-    limits = opened.join(taken.lazy().select(_ORDER).unique(), on=_ORDER, how="semi")
+    came_in = orders.filter(own & buy & _OPENS)
+    limits = came_in.join(taken.lazy().select(_ORDER).unique(), on=_ORDER, how="semi")
     own_limit = run.collect(limits.select("seq", *_ORDER, "price_ticks")).sort("seq")
     taken = taken.sort("seq").join_asof(own_limit, on="seq", by=_ORDER, check_sortedness=False)
     parts = [(opened, 1), (left, -1), (hit, -1), (taken.drop_nulls("price_ticks").lazy(), -1)]

@@ -31,8 +31,9 @@ HEADER = RunHeader(
 class MemoryRecorder(Recorder):
     """A recorder that keeps its tables in memory instead of writing parts."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(None, HEADER, threaded=False, **options)
+    def __init__(self, header: RunHeader = HEADER, **options: Any) -> None:
+        super().__init__(None, header, threaded=False, **options)
+        self.header = header
         self.tables: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
 
     def _write_table(self, table: str, frame: pl.DataFrame) -> None:
@@ -42,7 +43,7 @@ class MemoryRecorder(Recorder):
     def run(self) -> Run:
         self.close()
         empty = {table: pl.DataFrame(schema=polars_schema(table)) for table in TABLES}
-        return Run.from_frames(HEADER, {table: pl.concat([empty[table], *self.tables[table]]) for table in TABLES})
+        return Run.from_frames(self.header, {table: pl.concat([empty[table], *self.tables[table]]) for table in TABLES})
 
 
 def apply(book: OrderBook, command: Command) -> list[Event]:
