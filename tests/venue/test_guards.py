@@ -142,24 +142,43 @@ def test_a_slow_fall_does_not_halt():
     assert desk.log.credits == []
 
 
+class Last:
+    """What the breaker looks at of a book."""
+
+    def __init__(self, last_price):
+        self.last_price = last_price
+
+
+@pytest.mark.parametrize(("wait", "halted"), [(59, True), (60, False)])
+def test_the_highest_price_counts_for_a_window_and_no_longer(wait, halted):
+    guard = MarketGuard(breaker=CircuitBreaker(100_000, 60, 10))
+    assert not guard.update(Last(100), None, 5)
+    assert guard.update(Last(90), None, 5 + wait) == halted
+
+
+def test_after_a_halt_the_fall_begins_anew():
+    guard = MarketGuard(breaker=CircuitBreaker(100_000, 60, 10))
+    guard.update(Last(100), None, 0)
+    assert guard.update(Last(90), None, 1)
+    assert not guard.update(Last(70), None, 10)  # still halted
+    assert not guard.update(Last(85), None, 11)
+    assert guard.update(Last(76), None, 12)
+
+
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(50, 150)), min_size=1, max_size=25), st.integers(1, 400_000))
 def test_the_breaker_halts_exactly_at_a_fall_from_the_windows_highest(steps, fall_ppm):
     guard = MarketGuard(breaker=CircuitBreaker(fall_ppm, 60, 100))
 
-    class Book:
-        last_price = None
-
     seen, now = [], 0
     for wait, price in steps:
         now += wait
-        Book.last_price = price
         if now < guard.halted_until_ns:
-            assert not guard.update(Book, price, now)
+            assert not guard.update(Last(price), None, now)
             continue
         seen.append((now, price))
         peak = max(past for at, past in seen if at > now - 60)
         fallen = price * 1_000_000 <= peak * (1_000_000 - fall_ppm)
-        assert guard.update(Book, price, now) == fallen
+        assert guard.update(Last(price), None, now) == fallen
         if fallen:
             seen = []
 

@@ -81,6 +81,7 @@ def traded_book(price=None, bid=None, ask=None):
         ([10_000, 10_000, 10_501], 10_000),
         ([10_000, 10_200, 12_000], 10_100),  # the median is 10,200: only 12,000 is off
         ([9_000, 10_000, 11_000], 10_000),  # two are off: the median itself
+        ([9_800, 9_900, 10_000, 12_000, 13_000], 10_000),
         ([5_000, 5_100, 10_000, 10_100], 7_550),  # all are off their median
         ([4_000, 10_000], 7_000),  # two sources that part ways
         ([10_000, 9_200], 9_600),  # both within 5 % of 9,600
@@ -185,7 +186,7 @@ def test_the_premium_is_a_mean_over_the_window_and_needs_both_sides():
 def test_expected_funding_fades_as_it_comes_near():
     model = PerpetualMark(Given(10_000))
     model.expect_funding(10_000_000, 100, 100)  # 1 %
-    book = traded_book(20_000)
+    book = traded_book(1, 10_290, 10_310)  # last below, premium above: the funded price is the median
     assert [model.update(book, now) for now in (0, 50, 100, 150)] == [10_100, 10_050, 10_000, 10_000]
 
 
