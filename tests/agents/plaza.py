@@ -96,6 +96,7 @@ class Venue(Place):
         self.in_liquidation = False
         self.references = {}
         self.refusal = None
+        self.told = None
         self._ids = 0
         self._listener = None
         self.now = 0
@@ -110,10 +111,14 @@ class Venue(Place):
         return self.references.get(name)
 
     def account(self):
-        if not self.margin:
-            return None
+        if not self.margin or self.told is not None:
+            return self.told
         now = self.plaza.clock.now
         return AccountView(now, self.level_ppm, None, self.in_liquidation, dict(self.held), dict(self.contracts))
+
+    def tell_once(self):
+        """From now on the account state stays as it is at this moment."""
+        self.told = self.account()
 
     def order(self, side, qty, price, purpose, tif=TimeInForce.GTC):
         assert tif == TimeInForce.IOC

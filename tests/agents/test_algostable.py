@@ -73,6 +73,14 @@ def test_more_than_the_rate_of_orders_makes_orders_larger_not_fewer_coins():
     assert sold(few) == pytest.approx(sold(many), rel=0.3)
 
 
+def test_even_in_a_panic_it_takes_a_look_to_empty_the_bank():
+    plaza = bank(bid=10)
+    plaza.agent("depositors", **{**RUN, "run_rate": 1e6})
+    plaza.seconds(1.9)
+    assert len(plaza.asked) > 10
+    assert sold(plaza) <= 100_000
+
+
 def test_what_finds_no_buyer_is_kept_and_may_leave_later():
     plaza = bank(bid=90, lots=100)
     agent = plaza.agent("depositors", **{**RUN, "run_rate": 100.0})

@@ -172,6 +172,16 @@ def test_a_leg_that_found_nobody_is_evened_out():
     assert plaza.fills[-1][4] == 99  # the better of the two bids
 
 
+def test_one_order_a_leg_until_its_end_is_known():
+    plaza = two_venues(latency_ms=400)
+    books(plaza, near=(99, 100), far=(105, 106))
+    plaza.agent("cross-venue-arbitrageur", **{**CROSS, "poll": "100ms", "reach": 0.1})
+    plaza.seconds(0.85)
+    assert (len(plaza.near.orders), len(plaza.far.orders)) == (1, 1)
+    plaza.seconds(1.8)
+    assert (len(plaza.near.orders), len(plaza.far.orders)) == (2, 2)
+
+
 def test_after_a_rejection_it_waits():
     plaza = two_venues()
     plaza.near.refusal = plaza.far.refusal = Reason.HALTED
@@ -339,6 +349,7 @@ def test_what_deleveraging_took_off_it_is_evened_out():
     assert plaza.fills == []
     plaza.near.contracts[perp] = -400
     plaza.near.level_ppm = 1_200_000
+    plaza.perp.set([(101, 10_000)], [(102, 10_000)])
     plaza.seconds(20)
     assert plaza.bought("ALT-USDT") == -600  # no new contracts at this margin level: the coins go
     assert plaza.near.balance("ALT") == 4_000
@@ -349,6 +360,20 @@ def test_what_deleveraging_took_off_it_is_evened_out():
     plaza.seconds(30)
     assert plaza.near.contracts[perp] == -400
     assert {fill[5] for fill in plaza.fills} == {Purpose.HEDGE}
+
+
+def test_an_account_state_older_than_its_own_trades_counts_for_nothing():
+    plaza = one_venue()
+    plaza.spot.set([(99, 10_000)], [(100, 10_000)])
+    plaza.perp.set([(103, 10_000)], [(104, 10_000)])
+    agent = plaza.agent("basis-arbitrageur", **{**BASIS, "max_position": 500.0})
+    while not agent._tickets:
+        plaza.seconds(plaza.clock.now / NS_PER_S + 0.001)
+    plaza.seconds(plaza.clock.now / NS_PER_S + 0.001)
+    plaza.near.tell_once()  # sent after its last look and before its orders traded
+    plaza.seconds(30)
+    assert (plaza.bought("ALT-PERP"), plaza.bought("ALT-USDT")) == (-485, 485)
+    assert not [fill for fill in plaza.fills if fill[5] == Purpose.HEDGE]
 
 
 @pytest.mark.parametrize(("bad", "word"), [({"margin": False}, "margin"), ({"exit": 0.02}, "exit")])

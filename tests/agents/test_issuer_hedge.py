@@ -63,6 +63,19 @@ def test_redemptions_unwind_both_legs_in_slices_and_refill_the_cash():
     assert {fill[1:3] for fill in plaza.fills} == {("ALT-USDT", SELL), ("ALT-PERP", BUY)}
 
 
+def test_it_counts_its_own_trades_while_the_exchange_is_silent():
+    plaza = book()
+    plaza.agent("issuer-hedge", **TERMS)
+    plaza.seconds(5)
+    plaza.home.tell_once()
+    plaza.supply = 700_000
+    plaza.seconds(60)
+    assert legs(plaza) == (700, 700)
+    plaza.supply = 800_000
+    plaza.seconds(120)
+    assert legs(plaza) in [(799, 799), (800, 800)]  # one lot is what it tolerates
+
+
 def test_only_its_share_of_a_change_is_followed():
     plaza = book()
     plaza.agent("issuer-hedge", **{**TERMS, "backing_share": 0.5})
@@ -105,6 +118,7 @@ def test_a_thin_book_slows_it_and_it_does_not_sell_below_its_limit():
     while len(first) < 2:
         plaza.seconds(plaza.clock.now / NS_PER_S + 1)
         first = [fill[3:5] for fill in plaza.fills if fill[1] == "ALT-USDT"]
+        assert len(first) != 2 or plaza.fills[-1][0] > plaza.fills[0][0] + NS_PER_S // 2
     assert first == [(5, 100), (94, 90)]  # 90 is beyond 2 % of 100: only when it has become the touch
     plaza.seconds(600)
     assert legs(plaza) == (0, 0)
