@@ -58,10 +58,10 @@ def test_one_order_at_a_time_and_its_fills_end_the_need():
     floor.fill("A-USDT", Side.BUY, 6_000)
     floor.live(4)
     ((_, order),) = hedges(floor)
-    floor.fill("A-PERP", Side.SELL, 2_000, taker_id=order.order_id)
+    floor.fill("A-PERP", Side.SELL, 500, taker_id=order.order_id)
     floor.live(3)
     assert hedges(floor) == []  # the rest is still under way
-    floor.fill("A-PERP", Side.SELL, 4_000, taker_id=order.order_id)
+    floor.fill("A-PERP", Side.SELL, 5_500, taker_id=order.order_id)
     floor.live(3)
     assert hedges(floor) == []
     assert maker.pairs[0].underlying.qty == 0
@@ -157,6 +157,19 @@ def test_failures_in_a_row_drive_it_away_and_a_success_starts_the_count_anew():
     fail()
     floor.live(1)
     assert [note[1:] for note in floor.notes] == [("maker_withdrew",), ("maker_rule_failed_hedge", 2, "orders")]
+
+
+def test_after_its_return_old_failures_are_forgotten():
+    rules = {"failed_hedges": 1, "return_after": "10s", "calm_window": "5s", "grace": "5s"}
+    floor, _ = hedging(rules=rules)
+    floor.fill("A-USDT", Side.BUY, 6_000)
+    floor.live(1)
+    ((_, order),) = hedges(floor)
+    floor.kill("A-PERP", order, reason=Reason.NO_LIQUIDITY)
+    floor.live(2)
+    floor.fill("A-USDT", Side.SELL, 6_000)
+    floor.live(40)
+    assert floor.kinds() == ["maker_withdrew", "maker_rule_failed_hedge", "maker_returned"]
 
 
 @pytest.mark.parametrize("on", [True, False])

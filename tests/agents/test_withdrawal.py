@@ -45,7 +45,7 @@ def test_a_rule_fires_just_beyond_its_edge(keys, name, field, quiet, fires, unit
 
 
 @pytest.mark.parametrize(
-    ("share", "pairs", "needed"), [(0.5, 1, 1), (0.0, 9, 1), (0.5, 35, 18), (1.0, 35, 35), (0.1, 30, 3), (0.3, 10, 3)]
+    ("share", "pairs", "needed"), [(0.5, 1, 1), (0.0, 9, 1), (0.5, 35, 18), (1.0, 35, 35), (0.07, 100, 7), (0.3, 10, 3)]
 )
 def test_shares_of_the_pairs_are_rounded_up_and_at_least_one(share, pairs, needed):
     it = rule(pairs, volatility_ratio=3.0, volatility_pairs=share)
@@ -204,6 +204,12 @@ def test_an_obliged_maker_keeps_a_share_of_its_quotes_further_out(withdraw):
         assert quotes[0][0] == round(10 * (1 + sign * (half + gap)) / 0.1)
         total = sum(price * 0.1 * qty * 0.01 for price, qty in quotes)
         assert total == pytest.approx(share * 1_000 * 4**0.67, rel=0.01)
+
+
+def test_quotes_of_an_obligation_come_at_once_however_quiet_the_market():
+    floor, _ = left(obligation=0.25, requote_threshold=0.5, refresh="1h")
+    floor.live(1)
+    assert {name for _, name, commands in floor.take() if len(commands) > 1} == set(NAMES)
 
 
 def test_an_obliged_maker_is_back_at_its_reduced_size_after_the_calm():
