@@ -43,12 +43,13 @@ class AccountWatch:
                 self._visit(account_id, publish, marks, record=record)
         exchange = self._exchange
         margin, liquidator = exchange.margin, exchange.liquidator
-        if unmarked or len(self._watched) == len(margin.accounts):
+        if len(self._watched) == len(margin.accounts):
             return
         for account_id in margin.suspects(marks, margin.thresholds.liquidation_ppm):
             if (
                 account_id not in self._watched
                 and not liquidator.has_taken(account_id)
+                and (not unmarked or self.can_value(account_id, marks))
                 and margin.status(account_id, marks) == MarginStatus.LIQUIDATION
             ):
                 liquidator.start(account_id, marks)

@@ -145,3 +145,24 @@ def test_an_account_with_a_wrapped_asset_and_debts_in_two_assets_is_sold_out_ove
     insured = [row[5] for row in venue.log.credits if row[1] == "insurance_paid"]
     assert insured == [200_000_000 + 82_000_000 - 234_000_000]
     venue.exchange.check()
+
+
+def test_a_population_is_liquidated_like_the_watched_but_not_recorded():
+    venue = Staking(SalePolicy("all", 1_000_000, NS_PER_S), insurance=10**12)
+    venue.trade("ETH-USDT", 40_000)
+    debts = [30_000, 32_579, 32_580, 34_000]  # 10 ETH count 36,000: 36,000 - d <= 1.05 * d / 10 from 32,579.2 on
+    accounts = [
+        venue.account(f"member-{debt}", watched=False, ETH=10**7, debts={"USDT": debt * 10_000}) for debt in debts
+    ]
+    unvalued = venue.account("unvalued", watched=False, SOL=10**5, debts={"USDT": 10_000})
+    watched = venue.account("watched", ETH=10**7, debts={"USDT": 34_000 * 10_000})
+    venue.order("ETH-USDT", BUY, 10**6, 40_000)
+    venue.mark()
+    started = [row[2] for row in venue.log.credits if row[1] == "account_liquidation_started"]
+    assert started == [watched, *accounts[2:]]
+    assert {state[1] for state in venue.log.states} == {watched}
+    venue.trade("SOL-USDT", 1).mark()
+    assert venue.exchange.liquidator.has_taken(unvalued)
+    venue.clock.run_until(10 * NS_PER_S)
+    assert [venue.margin.net(account, venue.eth) for account in accounts] == [10**7] * 2 + [0] * 2
+    venue.exchange.check()

@@ -106,6 +106,10 @@ def test_a_cap_lasts_for_an_interval_and_counts_each_way_alone():
     bank.issuer.redeem(account, 500, bank.done)
     bank.at(1_001)
     assert bank.answers[-1] == (1_000, 200, 2_000)
+    bank.at(2_000)
+    bank.issuer.redeem(account, 300, bank.done)
+    bank.at(2_001)
+    assert bank.answers[-1] == (2_000, 200, 2_000)
     bank.check()
 
 
@@ -123,6 +127,14 @@ def test_redemption_ends_where_the_reserve_does():
     bank.issuer.redeem(account, 1_000, bank.done)
     bank.at(1)
     assert bank.answers[-1] == (0, 1_000, 9_990)
+    bank.check()
+
+
+def test_a_reserve_that_ends_within_a_quantum_pays_whole_quanta_only():
+    bank = Bank(reserve=9_995)
+    bank.issuer.redeem(bank.holder("arbitrageur", usde=1_000), 1_000, bank.done)
+    bank.at(0)
+    assert bank.answers == [(0, 999, 9_990)]
     bank.check()
 
 
