@@ -87,7 +87,7 @@ METAORDERS = {
     "tail": 0,  # as many small ones as large ones, for the sake of the fit
     "pace": 750,  # a fifth to a sixth of what is traded anyway
     "slice": "2s",
-    "rest": "60s",
+    "rest": "40s",
 }
 
 
