@@ -15,14 +15,18 @@ and the tiered margin of their notional to the maintenance.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lobsim.credit.errors import InsufficientFunds, LedgerError
 from lobsim.credit.interest import PPM, Debt, InterestIndex
 from lobsim.credit.ledger import Flow, Ledger
 from lobsim.credit.marks import Mark, Marks
+from lobsim.credit.preselect import Preselection
 from lobsim.credit.terms import DEFAULT_THRESHOLDS, AssetTerms, MarginStatus, MarginView, Thresholds
 from lobsim.credit.valuation import Valuation, contract_sides, value_account
 from lobsim.errors import CheckError
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from lobsim.credit.contracts import ContractBook
 
 _ONE: Mark = (1, 1)
+_FEW = 12  # so many accounts are valued one by one in the time that a preselection takes
 
 
 class CrossMargin:
@@ -63,6 +68,7 @@ class CrossMargin:
         self._lent = dict.fromkeys(self._terms, 0)
         self._returned = dict.fromkeys(self._terms, 0)
         self.contracts: list[ContractBook] = []
+        self._preselection = Preselection(ledger, numeraire, self._terms, self._indices, self._debts, self.contracts)
 
     # --- accounts ---------------------------------------------------------------------------------------------------
 
@@ -276,8 +282,32 @@ class CrossMargin:
         return self._status(self._value(account, marks, changes))
 
     def breached(self, marks: Marks, status: MarginStatus = MarginStatus.LIQUIDATION) -> list[int]:
-        """Accounts with this status or a worse one, in order of enrolment. O(accounts x assets)."""
-        return [account for account in self._debts if self._status(self._value(account, marks)) >= status]
+        """Accounts with this status or a worse one, in order of enrolment.
+
+        Exact, at the cost of `suspects` and one valuation for each of those.
+        """
+        if status == MarginStatus.FREE:
+            return list(self._debts)
+        level_ppm = self.thresholds[status - 1]
+        few = len(self._debts) <= _FEW
+        return [
+            account
+            for account in (self._debts if few else self.suspects(marks, level_ppm))
+            if self._status(self._value(account, marks)) >= status
+        ]
+
+    def suspects(self, marks: Marks, level_ppm: int) -> list[int]:
+        """All accounts whose margin level may be at most `level_ppm`, in order of enrolment.
+
+        Every account that is there, has negative equity, or lacks a mark, and hardly any other: `status` decides.
+        O(touched accounts x assets) and a few numpy products over all accounts.
+        """
+        return self._preselection.at_or_below(marks, level_ppm)
+
+    def approximate_equities(self, marks: Marks) -> tuple[Sequence[int], NDArray[np.float64], NDArray[np.float64]]:
+        """(accounts, equities in numeraire quanta, how far each may be off) in floats, for preselections."""
+        accounts, equity, _, slack = self._preselection.values(marks)
+        return accounts, equity, slack
 
     def effective_leverage(self, account: int, marks: Marks) -> int | None:
         """Market value of long positions over what is left of it after short ones, in ppm rounded down.
