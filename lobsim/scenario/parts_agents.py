@@ -100,6 +100,8 @@ class AgentBuilder:
         )
         context.note = Notes(sim.proxy, sim.clock, self._name)
         self._fill(exchange, market, primary)
+        if isinstance(params, IssuerHedgeParams):
+            self._back(params.window, primary, exchange)
         sim.agents.append(self._class(params, context))
 
     # --- accounts ---------------------------------------------------------------------------------------------------
@@ -145,6 +147,17 @@ class AgentBuilder:
             if leverages:
                 what = f"leverage: {leverages[min(self._number, len(leverages) - 1)]} puts"
             refuse_doomed(sim, exchange, primary, what)
+
+    def _back(self, name: str, account: int, exchange: Exchange) -> None:
+        """The hedge's account is the issuer's reserve."""
+        window = self._sim.windows[name].window
+        if not isinstance(window, Issuer):
+            raise ScenarioError(f"window: {name!r} is no issuer, whose supply could be hedged")
+        if window.custodian is not None:
+            raise ScenarioError(f"window: {name!r} has its reserve on another hedge's account; one agent (count = 1) backs it")
+        if window.paid_asset != self._sim.market(self._params.instrument)[1].quote:
+            raise ScenarioError(f"window: the reserve of {name!r} is not what {self._params.instrument!r} is quoted in")
+        window.back(account, exchange)
 
     def _borrow(self, exchange: Exchange, account: int, balances: dict[str, float]) -> None:
         """The debts of its table, or what makes collateral value over equity its wanted leverage (below 1: cash)."""
@@ -234,6 +247,7 @@ class AgentBuilder:
                 sim.windows[name].actions,
                 sim.windows[name].is_open,
                 *self._latency,
+                figures=sim.windows[name].figures,
             )
             for name in names
         }
@@ -284,4 +298,5 @@ def spec_of(sim: Simulation, exchange: Exchange, market: Market) -> InstrumentSp
         sim.ledger.quantum(market.base),
         market.kind,
         exchange.name,
+        sim.file.venues[exchange.name].taker_fee_bps / 10_000,
     )

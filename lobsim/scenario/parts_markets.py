@@ -5,12 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from lobsim.credit import AssetTerms, ContractBook, ContractTerms, CrossMargin, SalePolicy, Tier
+from lobsim.credit import AssetTerms, ContractBook, ContractTerms, CrossMargin, Flow, Ledger, SalePolicy, Tier
 from lobsim.scenario.markets import Contract, Instrument, Mark, Venue
 from lobsim.scenario.windows import ConverterWindow, IssuerWindow, MintBurnWindow
 from lobsim.scenario.wiring import RATE_UNITS, ppm
 from lobsim.sim.tapes import FIRST_FOREIGN_ID
-from lobsim.sim.window import Request
+from lobsim.sim.window import Figure, Request
 from lobsim.venue.contract_liquidator import AT_MARKET, FUND_LIMIT
 from lobsim.venue.exchange import Exchange, FeeModel
 from lobsim.venue.funding import FundingTerms
@@ -171,11 +171,14 @@ def build_desk(sim: Simulation) -> TransferDesk | None:
 
 
 class BuiltWindow:
-    """A window with the actions agents may ask it for."""
+    """A window with the actions agents may ask it for, and the figures it tells everyone."""
 
-    def __init__(self, window: Issuer | Converter | MintBurn, actions: dict[str, Request]) -> None:
+    def __init__(
+        self, window: Issuer | Converter | MintBurn, actions: dict[str, Request], figures: dict[str, Figure]
+    ) -> None:
         self.window = window
         self.actions = actions
+        self.figures = figures
 
     def is_open(self) -> bool:
         """Whether it answers at all."""
@@ -209,7 +212,9 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
             recovery_ns=table.recovery,
             delay_ns=table.delay,
         )
+        figures: dict[str, Figure] = {"quote_ppm": mint_burn.quote_ppm}
         actions: dict[str, Request] = {"burn": mint_burn.burn_stable, "swap_back": mint_burn.burn_volatile}
+        figures: dict[str, Figure] = {"quote_ppm": mint_burn.quote_ppm}
     elif isinstance(table, IssuerWindow):
         asset = ledger.asset(table.asset)
         reserve = sim.account(f"{name}.reserve", "system")
@@ -228,6 +233,12 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
             terms=terms,
         )
         actions = {"mint": issuer.mint, "redeem": issuer.redeem}
+        figures = {
+            "fee_ppm": lambda _amount: terms.fee_ppm,
+            "supply": lambda _amount: ledger.issued(asset) - ledger.burned(asset),
+        }
+        before = None if table.supply is None else int(table.supply / float(ledger.quantum(asset)))
+        figures = {"fee_ppm": lambda _: issuer.terms.fee_ppm, "supply": lambda _: _supply(ledger, asset, before)}
     else:
         wrapped = ledger.asset(table.wrapped)
         reserve = sim.account(f"{name}.reserve", "system")
@@ -246,6 +257,15 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
             terms=WindowTerms(0, cap, cap, table.interval, table.delay, table.delay),
         )
         actions = {"wrap": converter.wrap, "unwrap": converter.unwrap}
+        figures = {"fee_ppm": lambda _amount: 0}
+        figures = {"fee_ppm": lambda _: converter.terms.fee_ppm}
     if not table.enabled:
         window.halt()
-    return BuiltWindow(window, actions)
+    return BuiltWindow(window, actions, figures)
+
+
+def _supply(ledger: Ledger, asset: int, before: int | None) -> int:
+    """Quanta outstanding: those `before` the run, given or not, more what was minted and less what was redeemed."""
+    if before is None:
+        return ledger.issued(asset) - ledger.burned(asset)
+    return before + ledger.issued(asset, Flow.MINT) - ledger.burned(asset, Flow.REDEEM)

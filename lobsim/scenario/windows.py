@@ -32,7 +32,12 @@ class IssuerWindow(Model):
     kind: Literal["issuer"]
     asset: Name
     reserve_asset: Name
-    reserve: NonNegative = Field(description="reserve at hand for redemptions")
+    reserve: NonNegative = Field(
+        description="reserve at hand for redemptions; where an agent of kind issuer-hedge names the window, on its account"
+    )
+    supply: NonNegative | None = Field(
+        None, description="issued before the run, wherever that is; left out: as much as there is in the run"
+    )
     fee: Share = Field(0.001, description="of the amount minted or redeemed")
     cap: Positive = Field(description="most that is minted, and most that is redeemed, per interval")
     interval: PositiveDuration = Field(12 * NS_PER_S, description="of the cap: a block")
