@@ -89,10 +89,13 @@ def test_answers_take_their_time():
 
 
 def test_means_are_limited():
-    street = called(700_000, 700_000, top_up=1.0, means=0.1)
+    street = called(700_000, 700_000, top_up=1.0, means=0.1, bid=0)
     street.price(100, 82)
     street.wait(101, 200, 300)
     assert street.pledged() == [10_000 + 854] * 2  # 70,000 at 0.82
+    street.price(400, 75)
+    street.wait(401, 500)
+    assert street.pledged() == [10_000 + 854] * 2  # there is no more
     street = called(700_000, repay=1.0, means=0.05)
     street.price(100, 82)
     street.wait(101, 200, 300)

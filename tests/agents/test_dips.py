@@ -132,11 +132,13 @@ def test_a_dip_that_is_over_brings_nobody_but_the_next_one_does():
     street = Street()
     street.tell("ALT", 1.0)
     street.dips(reference="ALT", wake="60s")
-    street.price(0, 50)
+    street.price(0, 45)
     street.price(30, 100)
     street.seconds(300)
     assert street.bids() == []
     street.price(300, 50)
+    street.seconds(359)
+    assert street.bids() == []  # a new fall, whose end is awaited anew
     street.seconds(400)
     assert len(street.bids()) == 20
 

@@ -215,6 +215,17 @@ def test_a_call_that_selling_cannot_answer_is_left():
     assert street.sold(UNWIND) == []
 
 
+def test_a_loan_above_the_maximum_is_brought_below_it_at_once_or_not_at_all():
+    street = loops(700_000, terms=EXCHANGE, pegged=False, agent={"watches": [], "discount": None, "target_ltv": 0.7})
+    street.bid(82, 10)
+    street.bid(70)  # enough for the debt that a coin carries, too little for what is owed beyond
+    street.price(100, 83)
+    street.price(101, 82)
+    street.wait(200, 400)
+    assert street.sold(UNWIND) == []
+    assert street.pledged() == [10_000]
+
+
 def test_a_loan_liquidated_meanwhile_is_gone():
     street = loops(800_000, agent={"delay": "100s"})
     street.bid(100)

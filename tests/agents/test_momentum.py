@@ -127,9 +127,9 @@ def test_each_has_a_threshold_and_a_delay_of_its_own():
 def test_a_return_that_came_back_meanwhile_is_left_alone():
     street = Street()
     street.price(0, 100)
-    followers(street, delay="10000s")
+    followers(street, delay="10000s", window="100h")
     street.price(10, 90)
-    street.price(13, 100)
+    street.price(13, 99)
     street.seconds(50_000)
     assert street.sent() == []
 
