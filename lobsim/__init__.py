@@ -29,6 +29,6 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name in ("measure", "testing"):
+    if name in ("measure", "sweep", "testing"):
         return import_module(f"lobsim.{name}")
     raise AttributeError(f"module 'lobsim' has no attribute {name!r}")

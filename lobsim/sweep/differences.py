@@ -42,7 +42,8 @@ def essence(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def fingerprint(document: Mapping[str, Any]) -> str:
     """SHA-256 of the document's essence. The order of tables counts: it is the order in which agents are created."""
-    return hashlib.sha256(json.dumps(essence(document), default=_text, separators=(",", ":")).encode()).hexdigest()
+    text = json.dumps(list(leaves(essence(document)).items()), separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def leaves(document: Mapping[str, Any]) -> Leaves:

@@ -13,7 +13,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class Result(_Model):

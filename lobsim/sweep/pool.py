@@ -162,7 +162,8 @@ def _attempt(function: Callable[[Any], Any], job: Any) -> tuple[bool, Any]:
         return False, str(error)
     except Exception as error:
         frames = extract_tb(error.__traceback__)
-        where = next((frame for frame in reversed(frames) if _PACKAGE in Path(frame.filename).parents), frames[-1])
+        ours = [frame for frame in frames[1:] if _PACKAGE in Path(frame.filename).parents]
+        where = (ours or frames)[-1]
         return False, f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
 
 

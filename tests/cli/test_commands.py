@@ -17,7 +17,7 @@ from lobsim.report.wording import amount, basis_points, percent, span
 from lobsim.scenario.shipped import shipped
 from tests.cli.conftest import SCENARIO
 
-COMMANDS = ["replay", "slippage", "depth", "check", "schema", "scenarios"]
+COMMANDS = ["replay", "slippage", "depth", "check", "schema", "scenarios", "sweep", "ablate", "compare", "loop"]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

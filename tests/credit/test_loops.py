@@ -39,7 +39,7 @@ def test_where_the_lender_sells() -> None:
     assert found.debt / (found.position * (1 - fall)) == Fraction("0.93")
     assert 0.21 < float(fall) < 0.22
     assert found.liquidating_fall(1) == found.wipe_out_fall
-    with pytest.raises(InputError, match="starts at an LTV of 0.7289"):
+    with pytest.raises(InputError, match=r"starts at an LTV of 0\.7289"):
         found.liquidating_fall("0.72")
 
 

@@ -1,0 +1,242 @@
+"""Ablation: which combinations a budget buys, and what their outcomes say about each mechanism."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lobsim.errors import InputError, RunError
+from lobsim.sim.streams import Stream
+from lobsim.sweep import Mechanism, Plan, Study, mechanisms_of, plan_ablation, read_ablation
+from lobsim.sweep.files import Result
+from tests.cli.conftest import SCENARIO
+
+SEEDS = tuple(range(1, 13))
+
+MECHANISMS = [
+    Mechanism("withdrawal", "", {"market_makers.withdrawal": False}),
+    Mechanism("bots", "", {"liquidation_bots.enabled": False}),
+    Mechanism("accounts", "", {"venues.exchange.account_liquidation.enabled": False}),
+    Mechanism("panic", "", {"panic_sellers.enabled": False}),
+    Mechanism("values", "", {"value_traders.enabled": False}),
+]
+FULL = 0b111
+
+
+def _plan(count: int = 3, budget: int = 10_000, seeds: int = len(SEEDS), **options: object) -> Plan:
+    return plan_ablation(SCENARIO, MECHANISMS[:count], seeds, budget=budget, **options)  # type: ignore[arg-type]
+
+
+def _study(plan: Plan, value: Callable[[int, int], float | None], seeds: tuple[int, ...] = SEEDS) -> Study:
+    """A study whose runs came out as `value(mask, seed)` says."""
+    labels = {mask: cell.label for mask, cell in plan.cells.items()}
+    records = {}
+    for mask, label in labels.items():
+        for seed in seeds:
+            found = value(mask, seed)
+            crashed = None if found is None else float(found > 0.5)
+            outcomes = {"fall": found, "crashed": crashed}
+            records[label, seed] = Result(status="done", cell=label, seed=seed, attempts=1, outcomes=outcomes)
+    return Study(
+        folder=Path("nowhere"),
+        scenario="made-up",
+        labels=tuple(labels.values()),
+        settings={label: {} for label in labels.values()},
+        variants=dict.fromkeys(labels.values()),
+        seeds=seeds,
+        records=records,
+    )
+
+
+def _vacuum(mask: int, seed: int) -> float:
+    """A shock of 20 %, 50 % more where withdrawal and bots meet, a little from accounts; every seed differs."""
+    noise = Stream(seed, "noise").uniform() / 10
+    return 0.2 + noise + 0.5 * (mask & 0b11 == 0b11) + 0.02 * (mask >> 2 & 1)
+
+
+# --- which combinations ---------------------------------------------------------------------------------------------
+
+
+def test_a_large_budget_buys_the_whole_lattice() -> None:
+    plan = _plan()
+    assert sorted(plan.cells) == list(range(8))
+    assert (plan.exact, plan.singles, plan.pairs, plan.orders) == (True, True, True, None)
+    assert plan.cells[FULL].label == "everything on"
+    assert plan.cells[0b101].label == "without bots"
+    assert plan.cells[0].settings == {key: value for one in MECHANISMS[:3] for key, value in one.off.items()}
+
+
+def test_a_budget_buys_what_is_asked_for_first() -> None:
+    """Five mechanisms: 7 combinations for each alone, 17 with pairs, 32 in all."""
+    alone = _plan(5, budget=16 * 12)
+    assert len(alone.cells) == 7
+    assert (alone.singles, alone.pairs, alone.exact, alone.orders) == (True, False, False, None)
+    pairs = _plan(5, budget=17 * 12)
+    assert (len(pairs.cells), pairs.pairs, pairs.orders) == (17, True, None)
+    sampled = _plan(5, budget=31 * 12)
+    assert not sampled.exact
+    assert sampled.orders is not None
+    assert len(sampled.orders) == 6
+    assert 17 < len(sampled.cells) <= 31
+    assert _plan(5, budget=32 * 12).exact
+
+
+@pytest.mark.parametrize("budget", range(7 * 12, 34 * 12, 12))
+def test_no_plan_costs_more_than_its_budget(budget: int) -> None:
+    plan = _plan(5, budget=budget)
+    assert len(plan.cells) * 12 <= budget
+    assert plan.exact or plan.orders or "too small" in plan.why_no_shares
+
+
+def test_a_larger_budget_keeps_the_smaller_ones_combinations() -> None:
+    """So that results in the folder are used again."""
+    sizes = [set(_plan(5, budget=runs * 12).cells) for runs in (7, 17, 25, 29, 32)]
+    assert all(smaller <= larger for smaller, larger in pairwise(sizes))
+
+
+def test_the_two_by_two_table_comes_first() -> None:
+    plan = _plan(3, budget=4 * 12, factor="withdrawal", against=["bots", "accounts"])
+    assert sorted(plan.cells) == [0b000, 0b001, 0b110, 0b111]
+    assert not plan.singles
+    others_stay_on = _plan(3, budget=4 * 12, factor="bots", against=["withdrawal"])
+    assert sorted(others_stay_on.cells) == [0b100, 0b101, 0b110, 0b111]
+    assert _plan(3, factor="bots").cross == (0b010, 0b101)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"budget": 59}, "5 combinations x 12 seeds = 60 runs"),
+        ({"budget": 47, "factor": "bots"}, "two by two table takes 4 combinations"),
+        ({"factor": "x"}, "--factor 'x': no such mechanism among those studied: withdrawal, bots, accounts"),
+        ({"factor": "bots", "against": ["x"]}, "--against 'x'"),
+        ({"factor": "bots", "against": ["bots"]}, "other mechanisms than itself"),
+        ({"against": ["bots"]}, "--factor withdrawal"),
+    ],
+)
+def test_plans_that_make_no_sense_are_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        _plan(3, **options)  # type: ignore[arg-type]
+
+
+def test_mechanisms_that_contradict_each_other_are_refused() -> None:
+    rival = Mechanism("rival", "", {"market_makers.withdrawal": True})
+    with pytest.raises(
+        InputError, match=r"mechanisms.rival.off: market_makers.withdrawal = True, another one says False"
+    ):
+        plan_ablation(SCENARIO, [MECHANISMS[0], rival], 1)
+
+
+def test_mechanisms_come_from_the_scenario(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        SCENARIO.read_text()
+        + '[mechanisms.b]\ntitle = "B"\noff = { "liquidation_bots.enabled" = false, lenders.lender.close_factor = 1 }\n'
+        + "[mechanisms.a]\noff.agents.market_makers.withdrawal = false\n"
+    )
+    assert mechanisms_of(path) == [
+        Mechanism("b", "B", {"liquidation_bots.enabled": False, "lenders.lender.close_factor": 1}),
+        Mechanism("a", "", {"agents.market_makers.withdrawal": False}),
+    ]
+    assert [one.name for one in mechanisms_of(path, None, ["a"])] == ["a"]
+    with pytest.raises(InputError, match="no mechanism is called 'c'; there are b, a"):
+        mechanisms_of(path, None, ["c"])
+    with pytest.raises(InputError, match="lists no mechanisms"):
+        mechanisms_of(SCENARIO)
+
+
+# --- what they say --------------------------------------------------------------------------------------------------
+
+
+def test_what_each_does_alone_in_pairs_and_in_all() -> None:
+    plan = _plan(factor="withdrawal", against=["bots", "accounts"])
+    found = read_ablation(plan, _study(plan, _vacuum), "fall")
+    lost = {effect.level.off[0]: effect.lost for effect in found.singles}
+    assert [lost[name].value for name in ("withdrawal", "bots", "accounts")] == pytest.approx([0.5, 0.5, 0.02])
+    assert all(one.excludes_zero for one in lost.values())  # what the seeds have in common falls out of the pairs
+    together = {pair.effect.level.off: pair.interaction.value for pair in found.pairs}
+    assert together["withdrawal", "bots"] == pytest.approx(0.5)
+    assert together["withdrawal", "accounts"] == pytest.approx(0, abs=1e-12)
+    assert [(one.name, pytest.approx(one.share.value)) for one in found.shares] == [
+        ("withdrawal", 0.25),
+        ("bots", 0.25),
+        ("accounts", 0.02),
+    ]
+    cross = found.cross
+    assert cross is not None
+    assert [one.value for one in (cross.factor_alone, cross.against_alone, cross.joint, cross.interaction)] == (
+        pytest.approx([0, 0.02, 0.52, 0.5], abs=1e-12)
+    )
+    assert cross.neither.off == ("withdrawal", "bots", "accounts")
+    assert found.singles[0].crashed is not None
+    assert found.singles[0].crashed.value == 1.0
+
+
+def _random(mask: int, seed: int) -> float:
+    return Stream(seed, f"random {mask}").uniform()
+
+
+@pytest.mark.parametrize("budget", [32 * 12, 31 * 12, 25 * 12])
+def test_shares_and_the_shock_alone_sum_to_the_whole(budget: int) -> None:
+    plan = _plan(5, budget=budget)
+    found = read_ablation(plan, _study(plan, _random), "fall")
+    assert found.shock is not None
+    assert len(found.shares) == 5
+    total = sum(one.share.value for one in found.shares) + found.shock.mean.value
+    assert total == pytest.approx(found.everything.mean.value, abs=1e-12)
+    assert sum(one.of_whole or 0 for one in found.shares) < 1
+    assert ("exact" in found.method) == (budget == 32 * 12)
+
+
+def test_intervals_of_shares_narrow_with_seeds() -> None:
+    plan = _plan()
+
+    def width(seeds: tuple[int, ...]) -> float:
+        share = read_ablation(plan, _study(plan, _random, seeds), "fall").shares[0].share
+        assert share.low is not None
+        assert share.high is not None
+        return share.high - share.low
+
+    assert width(tuple(range(200))) < 0.4 * width(tuple(range(12)))
+
+
+def test_a_probability_has_the_intervals_of_one() -> None:
+    plan = _plan()
+    found = read_ablation(plan, _study(plan, _vacuum), "crashed")
+    lost = found.singles[0].lost
+    assert lost.value == 1.0
+    assert lost.low is not None
+    assert 0.5 < lost.low < 1  # twelve pairs that agree are no certainty
+    assert found.everything.mean.low is not None
+    assert found.everything.mean.low < 1
+    assert found.everything.crashed is None
+
+
+def test_seeds_that_lack_an_outcome_somewhere_are_left_out_everywhere() -> None:
+    plan = _plan()
+    found = read_ablation(plan, _study(plan, lambda mask, seed: None if (mask, seed) == (2, 3) else 1.0), "fall")
+    assert found.dropped == (3,)
+    assert found.everything.mean.n == 11
+    with pytest.raises(RunError, match="no seed has a value of 'fall'"):
+        read_ablation(plan, _study(plan, lambda mask, _: None if mask == 2 else 1.0), "fall")
+    with pytest.raises(InputError, match="no such outcome"):
+        read_ablation(plan, _study(plan, _vacuum), "rise")
+
+
+def test_one_seed_is_enough_for_values_and_not_for_intervals() -> None:
+    plan = _plan(seeds=1)
+    found = read_ablation(plan, _study(plan, _vacuum, (7,)), "fall")
+    assert found.singles[0].lost.low is None
+    assert np.isclose(found.shares[0].share.value, 0.25)
+
+
+def test_an_ablation_is_reproducible_plain_data() -> None:
+    plan = _plan(5, budget=31 * 12, factor="bots")
+    one, other = (read_ablation(plan, _study(plan, _random), "fall").as_dict() for _ in range(2))
+    assert one == other
+    assert one["cross"]["factor"] == "bots"
+    assert one["pairs"][0]["effect"]["level"]["off"] == ["withdrawal", "bots"]
