@@ -86,10 +86,11 @@ def maker_bids(study: Study, makers: list[int], instrument_ids: list[int]) -> li
         followed = _followed(run.collect(pl.concat(steps)))
         changes.append(followed.lazy().group_by("instrument_id", second=second).agg(pl.col("change").sum()))
     sums = run.collect(pl.concat(changes).group_by("instrument_id", "second").agg(pl.col("change").sum()))
+    samples = run.end_ns // NS_PER_S + 1
     result = []
     for instrument_id in instrument_ids:
-        mine = sums.filter((pl.col("instrument_id") == instrument_id) & (pl.col("second") < study.seconds))
-        series = np.zeros(study.seconds)
+        mine = sums.filter((pl.col("instrument_id") == instrument_id) & (pl.col("second") < samples))
+        series = np.zeros(samples)
         series[mine["second"].to_numpy()] = mine["change"].to_numpy()
         result.append(series.cumsum())
     return result

@@ -110,7 +110,7 @@ class Study:
     def __init__(self, run: Run, shock_ns: int | None = None) -> None:
         self.run = run
         self.shock_ns = shock_of(run) if shock_ns is None else shock_ns
-        self.seconds = run.end_ns // NS_PER_S + 1
+        self.seconds = max(1, -(-run.end_ns // NS_PER_S))
 
     @classmethod
     def of(cls, run: Run | Study) -> Study:
@@ -172,7 +172,8 @@ class Study:
         last[:] = np.nan
         if trades.height:
             worth = pl.col("price_ticks").cast(pl.Float64) * pl.col("qty_lots")
-            sums = trades.group_by(second=pl.col("time_ns") // NS_PER_S).agg(
+            second = (pl.col("time_ns") // NS_PER_S).clip(upper_bound=self.seconds - 1)
+            sums = trades.group_by(second=second).agg(
                 worth.sum().alias("value"), pl.col("qty_lots").sum().cast(pl.Float64), pl.col("price_ticks").last()
             )
             at = sums["second"].to_numpy()

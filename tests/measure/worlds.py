@@ -62,7 +62,18 @@ class World:
         purpose: Purpose = Purpose.NOISE,
         side: Side = Side.SELL,
     ) -> None:
-        self._trades.append((second, BOOKS.index(book), price, qty, side, purpose))
+        self.trade_in(second, BOOKS.index(book), price, qty, purpose, side)
+
+    def trade_in(
+        self,
+        second: float,
+        instrument_id: int,
+        price: int,
+        qty: int = 1,
+        purpose: Purpose = Purpose.NOISE,
+        side: Side = Side.SELL,
+    ) -> None:
+        self._trades.append((second, instrument_id, price, qty, side, purpose))
 
     def path(self, book: str, prices: Mapping[float, int], until: int) -> None:
         """One lot a second at the price last given."""
