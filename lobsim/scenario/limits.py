@@ -166,11 +166,11 @@ def _orders(file: ScenarioFile, where: str, agent: AgentParams) -> Iterator[str]
         if qty is not None:
             yield from _lots(f"{where}.{key}", qty / lot, f"{qty:g} {instrument.base}", instrument)
     orders = getattr(agent, "orders", 1)
-    for key in ("pool", "notional", "quote_notional", "capital"):
+    for key in ("pool", "notional", "quote_notional", "purse", "budget", "capital"):
         notional = getattr(agent, key, None)
         if notional:
             yield from _amount(file, f"{where}.{key}", instrument.quote, notional)
-            if reference is not None and key != "capital":
+            if reference is not None and key not in ("budget", "capital"):
                 said = f"{notional / orders:g} {instrument.quote} an order"
                 yield from _lots(f"{where}.{key}", notional / orders / price / lot, said, instrument)
     for number, qty in enumerate(getattr(agent, "holdings", None) or ()):
