@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from lobsim.credit.clearing import traded
 from lobsim.credit.errors import LedgerError
-from lobsim.credit.isolated import FUNDING_UNIT
+from lobsim.credit.isolated import FUNDING_UNIT, IsolatedShelf
 from lobsim.credit.ledger import Flow
 from lobsim.credit.marks import Marks
 from lobsim.events import Side
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["cross", "isolated"]
 _Key: TypeAlias = tuple[int, Fraction, int]
+_Column: TypeAlias = NDArray[np.float64]
 
 _FIRST = 64  # how many candidates to look at before asking for more
 _EVERYTHING = 1 << 62
@@ -69,25 +70,24 @@ def ranking(book: ContractBook, side: Side, marks: Marks | None = None, lots: in
     """Positions of `side` (BUY: longs) in the order in which ADL closes them; only as many as `lots` take.
 
     `marks` value the unified accounts' other assets; without them only cash and P&L in the quote asset count. Exact: a
-    float preselection may only take too many. O(positions) in numpy plus O(taken log taken), and one exact valuation
-    per cross position of the side.
+    float preselection may only take too many. O(positions) in numpy plus O(taken log taken) exactly.
     """
     mark = _mark(book)
-    sign = 1 if side == Side.BUY else -1
-    found: list[tuple[_Key, Rank]] = []
-    for account, (held, cost) in book.cross_positions.items():
-        if held * sign > 0 and account != book.liquidation:
-            value = held * mark * book.unit
-            key = _key(value, value - cost, abs(cost), _equity(book, account, marks), book.cross_ages[account])
-            found.append((key, Rank("cross", account, account, abs(held), _score(key))))
     shelf = book.isolated_positions
-    for position_id in _candidates(book, sign, mark, lots):
+    found: list[tuple[_Key, Rank]] = []
+    cross, isolated = _candidates(book, 1 if side == Side.BUY else -1, lots, marks)
+    for account in cross:
+        held, cost = book.cross_positions[account]
+        value = held * mark * book.unit
+        key = _key(value, value - cost, abs(cost), _equity(book, account, marks), book.cross_ages[account])
+        found.append((key, Rank("cross", account, account, abs(held), _score(key))))
+    for position_id in isolated:
         position = shelf.get(position_id)
-        if position is not None:
-            value = position.lots * mark * book.unit
-            profit = value - position.full_cost(book.funding_index)
-            key = _key(value, profit, abs(position.cost), Fraction(position.margin + profit), position.age)
-            found.append((key, Rank("isolated", position_id, position.account, abs(position.lots), _score(key))))
+        assert position is not None
+        value = position.lots * mark * book.unit
+        profit = value - position.full_cost(book.funding_index)
+        key = _key(value, profit, abs(position.cost), Fraction(position.margin + profit), position.age)
+        found.append((key, Rank("isolated", position_id, position.account, abs(position.lots), _score(key))))
     found.sort(key=lambda pair: pair[0])
     line = []
     for _, rank in found:
@@ -174,42 +174,84 @@ def _score(key: _Key) -> Fraction | None:
     return -key[1] if key[0] in {1, 2} else None
 
 
-def _candidates(book: ContractBook, sign: int, mark: int, lots: int) -> list[int]:
-    """Isolated positions of a side among which the first in line for `lots` are, with room for float error."""
-    shelf = book.isolated_positions
-    held: NDArray[np.float64] = np.array(shelf.lots_column)
-    chosen = np.flatnonzero(held * sign > 0)
-    if not len(chosen):
-        return []
-    held = held[chosen]
-    cost: NDArray[np.float64] = np.array(shelf.cost_column)[chosen]
-    margin: NDArray[np.float64] = np.array(shelf.margin_column)[chosen]
-    since: NDArray[np.float64] = np.array(shelf.funding_column)[chosen]
-    value = held * float(mark * book.unit)
-    profit = value - cost - held * (float(book.funding_index) - since) / FUNDING_UNIT
-    value, equity = np.abs(value), margin + profit
-    cost = np.maximum(np.abs(cost), 1.0)
-    # Bounds of the score: every sum above is right to 1e-12 of its largest part (funding rounds by a quantum besides).
-    slack = 1e-12 * (value + cost + margin) + 1.0 + np.abs(held) * abs(float(book.funding_index)) * 1e-21
-    best = _scores(profit + slack, cost, value, equity - slack, equity + slack)
-    worst = _scores(profit - slack, cost, value, equity + slack, equity - slack)
+def _candidates(book: ContractBook, sign: int, lots: int, marks: Marks | None) -> tuple[list[int], list[int]]:
+    """(accounts, isolated positions) of a side among which the first in line for `lots` are; there may be a few more.
+
+    With bounds of every score: each sum is right to 1e-12 of its parts' sizes, and funding rounds by a quantum.
+    """
+    cross = [
+        account
+        for account, (held, _) in book.cross_positions.items()
+        if held * sign > 0 and account != book.liquidation
+    ]
+    slots, held, cost, margin = _isolated_columns(book.isolated_positions, float(book.funding_index), sign)
+    lots_of = np.array([float(book.cross_positions[account][0]) for account in cross])
+    cost_of = np.array([float(book.cross_positions[account][1]) for account in cross])
+    held, cost = np.concatenate((lots_of, held)), np.concatenate((cost_of, cost))
+    if len(held) <= _FIRST:
+        return cross, slots.tolist()
+    value = held * float(_mark(book) * book.unit)
+    profit = value - cost
+    value, cost = np.abs(value), np.maximum(np.abs(cost), 1.0)
+    slack = 1e-12 * (value + cost + abs(float(book.funding_index)) / FUNDING_UNIT * np.abs(held)) + 1.0
+    equity_of, room_of = _cross_equities(book, cross, marks)
+    open_ended = np.isnan(equity_of)
+    equity_of[open_ended] = value[: len(cross)][open_ended]  # a leverage of 1
+    rest = slice(len(cross), None)
+    equity = np.concatenate((equity_of, margin + profit[rest]))
+    room = np.concatenate((room_of, slack[rest] + 1e-12 * margin))
+    best = _scores(profit + slack, cost, value, equity - room, equity + room)
+    worst = _scores(profit - slack, cost, value, equity + room, equity - room)
     size = np.abs(held)
-    count = min(_FIRST, len(chosen))
-    while count < len(chosen):
+    chosen = np.arange(len(held))
+    count = _FIRST
+    while count < len(held):
         first = np.argpartition(-worst, count - 1)[:count]
         if size[first].sum() >= lots:
-            return [int(slot) for slot in chosen[best >= worst[first].min()]]
+            chosen = np.flatnonzero(best >= worst[first].min())
+            break
         count *= 4
-    return [int(slot) for slot in chosen]
+    split = int(np.searchsorted(chosen, len(cross)))
+    return [cross[place] for place in chosen[:split].tolist()], slots[chosen[split:] - len(cross)].tolist()
+
+
+def _isolated_columns(
+    shelf: IsolatedShelf, funding: float, sign: int
+) -> tuple[NDArray[np.int64], _Column, _Column, _Column]:
+    """(ids, lots, costs with funding, margins) of the isolated positions of a side."""
+    lots: _Column = np.array(shelf.lots_column)
+    slots = np.flatnonzero(lots * sign > 0)
+    lots = lots[slots]
+    since: _Column = np.array(shelf.funding_column)[slots]
+    cost: _Column = np.array(shelf.cost_column)[slots] + lots * (funding - since) / FUNDING_UNIT
+    return slots, lots, cost, np.array(shelf.margin_column)[slots]
+
+
+def _cross_equities(book: ContractBook, accounts: list[int], marks: Marks | None) -> tuple[_Column, _Column]:
+    """Equities in quote quanta, not a number where nothing bounds a loss, and how far each may be off."""
+    known: dict[int, tuple[float, float]] = {}
+    if book.margin is not None and marks is not None:
+        over, under = marks.get(book.quote, (1, 1))
+        enrolled, equities, rooms = book.margin.approximate_equities(marks)
+        for account, equity, room in zip(enrolled, equities.tolist(), rooms.tolist(), strict=True):
+            known[account] = equity * under / over, room * under / over
+    rows = []
+    for account in accounts:
+        if account not in known:
+            exact = _equity(book, account, marks)
+            known[account] = (np.nan, 0.0) if exact is None else (float(exact), 1e-12 * abs(float(exact)) + 1.0)
+        rows.append(known[account])
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), 2)
+    return table[:, 0].copy(), table[:, 1].copy()
 
 
 def _scores(
-    profit: NDArray[np.float64],
-    cost: NDArray[np.float64],
-    value: NDArray[np.float64],
-    equity: NDArray[np.float64],
-    other_equity: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    profit: _Column,
+    cost: _Column,
+    value: _Column,
+    equity: _Column,
+    other_equity: _Column,
+) -> _Column:
     """One bound of the score from one bound of profit, and both of equity; infinite where no equity may be left."""
     with np.errstate(divide="ignore", invalid="ignore"):
         gaining = np.where(equity > 0, profit * value / (cost * equity), np.inf)
