@@ -212,9 +212,7 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
             recovery_ns=table.recovery,
             delay_ns=table.delay,
         )
-        figures: dict[str, Figure] = {"quote_ppm": mint_burn.quote_ppm}
         actions: dict[str, Request] = {"burn": mint_burn.burn_stable, "swap_back": mint_burn.burn_volatile}
-        figures: dict[str, Figure] = {"quote_ppm": mint_burn.quote_ppm}
     elif isinstance(table, IssuerWindow):
         asset = ledger.asset(table.asset)
         reserve = sim.account(f"{name}.reserve", "system")
@@ -233,10 +231,6 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
             terms=terms,
         )
         actions = {"mint": issuer.mint, "redeem": issuer.redeem}
-        figures = {
-            "fee_ppm": lambda _amount: terms.fee_ppm,
-            "supply": lambda _amount: ledger.issued(asset) - ledger.burned(asset),
-        }
         before = None if table.supply is None else int(table.supply / float(ledger.quantum(asset)))
         figures = {"fee_ppm": lambda _: issuer.terms.fee_ppm, "supply": lambda _: _supply(ledger, asset, before)}
     else:
@@ -257,7 +251,6 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
             terms=WindowTerms(0, cap, cap, table.interval, table.delay, table.delay),
         )
         actions = {"wrap": converter.wrap, "unwrap": converter.unwrap}
-        figures = {"fee_ppm": lambda _amount: 0}
         figures = {"fee_ppm": lambda _: converter.terms.fee_ppm}
     if not table.enabled:
         window.halt()
