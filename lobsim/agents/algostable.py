@@ -180,7 +180,7 @@ class MintBurnArbitrageur(Agent):
             )
         self._window = context.window(params.window)
         actions = self._window.actions
-        if "burn_stable" not in actions:
+        if "burn" not in actions:
             raise InputError(f"window: '{params.window}' offers {', '.join(actions)}; a mint-burn window is wanted")
         self._taker = Taker(context.gateway, context.clock, params.retry)
         self._next_batch = params.batch
@@ -251,9 +251,9 @@ class MintBurnArbitrageur(Agent):
         burning = chain.balance(given.base)
         if burning > 0 and window.open:
             if dear:
-                window.ask("burn_volatile", burning)
+                window.ask("swap_back", burning)
             else:
-                window.ask("burn_stable", self._worthwhile(burning, bid))
+                window.ask("burn", self._worthwhile(burning, bid))
 
     def _worthwhile(self, amount: int, bid: int | None) -> int:
         """As much as the contract pays better for than the market does, halved until it does; one order at least."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lobsim.agents import AgentParams, Context, agent_kinds
 from lobsim.agents.base import AccountParams, Connections
+from lobsim.agents.issuer_hedge import IssuerHedgeParams
 from lobsim.errors import ScenarioError
 from lobsim.scenario.happenings import SlowNetwork
 from lobsim.scenario.parts_credit import owe, refuse_doomed
@@ -18,6 +19,7 @@ from lobsim.sim.purse import CHAIN, Purse
 from lobsim.sim.streams import Stream
 from lobsim.sim.window import WindowGateway
 from lobsim.venue.exchange import Exchange
+from lobsim.venue.issuer import Issuer
 from lobsim.venue.market import Market
 from lobsim.venue.ports import AccountView
 
@@ -154,7 +156,7 @@ class AgentBuilder:
         if not isinstance(window, Issuer):
             raise ScenarioError(f"window: {name!r} is no issuer, whose supply could be hedged")
         if window.custodian is not None:
-            raise ScenarioError(f"window: {name!r} has its reserve on another hedge's account; one agent (count = 1) backs it")
+            raise ScenarioError(f"window: {name!r} has its reserve with another hedge already; one agent backs it")
         if window.paid_asset != self._sim.market(self._params.instrument)[1].quote:
             raise ScenarioError(f"window: the reserve of {name!r} is not what {self._params.instrument!r} is quoted in")
         window.back(account, exchange)

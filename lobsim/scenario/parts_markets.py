@@ -212,6 +212,7 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
             recovery_ns=table.recovery,
             delay_ns=table.delay,
         )
+        figures: dict[str, Figure] = {"quote_ppm": mint_burn.quote_ppm}
         actions: dict[str, Request] = {"burn": mint_burn.burn_stable, "swap_back": mint_burn.burn_volatile}
     elif isinstance(table, IssuerWindow):
         asset = ledger.asset(table.asset)

@@ -33,7 +33,7 @@ class IssuerWindow(Model):
     asset: Name
     reserve_asset: Name
     reserve: NonNegative = Field(
-        description="reserve at hand for redemptions; where an agent of kind issuer-hedge names the window, on its account"
+        description="at hand for redemptions; on the account of the issuer-hedge that names this window, if any"
     )
     supply: NonNegative | None = Field(
         None, description="issued before the run, wherever that is; left out: as much as there is in the run"

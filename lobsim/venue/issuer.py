@@ -96,7 +96,7 @@ class Converter:
         self._ledger = ledger
         self._recorder = recorder
         self._whitelist = None if whitelist is None else frozenset(whitelist)
-        self._custodian = custodian
+        self.custodian = custodian
         quanta = ledger.quantum(wrapped) / ledger.quantum(underlying)
         self._scale = quanta.as_integer_ratio()
         self._interval = -1
@@ -116,6 +116,14 @@ class Converter:
     def admit(self, account: int) -> None:
         """Put an account on the whitelist."""
         self._whitelist = (self._whitelist or frozenset()) | {account}
+
+    def back(self, account: int, custodian: Custodian | None) -> None:
+        """From now on `account` is the reserve; what the one before has free goes there."""
+        amount = self._ledger.free(self.reserve, self.paid_asset)
+        if amount > 0:
+            self._ledger.transfer(self.reserve, account, self.paid_asset, amount, Flow.TRANSFER)
+        self.reserve = account
+        self.custodian = custodian
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -145,7 +153,7 @@ class Converter:
         if (
             got < 1
             or not self._serves(account, self.issued_asset, given)
-            or (self._custodian is not None and not self._custodian.may_withdraw(self.reserve, self.paid_asset, got))
+            or (self.custodian is not None and not self.custodian.may_withdraw(self.reserve, self.paid_asset, got))
         ):
             done(0, 0)
             return
@@ -183,6 +191,8 @@ class Converter:
         ledger = self._ledger
         if issues:
             ledger.transfer(self.custody, self.reserve, self.paid_asset, paid, Flow.MINT)
+            if self.custodian is not None:
+                self.custodian.receive(self.reserve, self.paid_asset)
             ledger.issue(account, self.issued_asset, got, Flow.MINT)
             kind, amount, value = self.issue_kind, got, paid
         else:

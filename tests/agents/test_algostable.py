@@ -136,7 +136,7 @@ def terra(money=1_000 * UNIT, quote_ppm=990_000, luna=200):
     plaza.ust = plaza.market("UST-USDT", "home", base="UST")
     plaza.luna = plaza.market("LUNA-USDT", "home", base="LUNA")
     kept = quote_ppm / 1e6
-    rules = {"burn_stable": ("UST", "LUNA", kept * 100 / luna), "burn_volatile": ("LUNA", "UST", kept * luna / 100)}
+    rules = {"burn": ("UST", "LUNA", kept * 100 / luna), "swap_back": ("LUNA", "UST", kept * luna / 100)}
     plaza.contract = plaza.window("market", rules, quote_ppm=lambda amount: quote_ppm)
     plaza.contract.delay_ns = 6 * NS_PER_S
     plaza.transfer_ns = 10 * NS_PER_S
@@ -150,7 +150,7 @@ def test_below_par_it_burns_and_sells_the_coin():
     plaza.agent("mint-burn-arbitrageur", **BURN)
     plaza.seconds(300)
     assert plaza.bought("UST-USDT") == 400
-    assert sum(amount for _, action, amount in plaza.contract.asked if action == "burn_stable") == 4_000
+    assert sum(amount for _, action, amount in plaza.contract.asked if action == "burn") == 4_000
     assert plaza.bought("LUNA-USDT") == pytest.approx(-198, abs=1)
     assert plaza.home.balance("USDT") == pytest.approx(1_000 * UNIT - 368 * UNIT + 396 * UNIT, abs=3 * UNIT)
     assert all(order[4] is None for order in plaza.home.orders if order[1] == "LUNA-USDT")

@@ -121,8 +121,8 @@ def test_it_keeps_its_reserve_on_the_chain():
 
 def test_windows_that_do_not_redeem_are_refused():
     plaza = issuer()
-    plaza.window("other", {"burn_stable": ("USDE", "USDT", 1.0)})
-    with pytest.raises(InputError, match="burn_stable"):
+    plaza.window("other", {"burn": ("USDE", "USDT", 1.0)})
+    with pytest.raises(InputError, match="burn"):
         plaza.agent("redeemer", **{**TERMS, "window": "other"})
     with pytest.raises(InputError, match="reference"):
         issuer(converter=True).agent("redeemer", **TERMS)
