@@ -21,8 +21,10 @@ from lobsim.credit.funding import FundingRound, funding_rate, mean_premium, prem
 from lobsim.credit.ledger import Flow, Ledger
 from lobsim.credit.liquidation import (
     ALL_AT_ONCE,
+    NO_ASSET,
     PARTIAL,
     TIME_SLICED,
+    Auction,
     Bankruptcy,
     LiquidationCase,
     LiquidationStep,
@@ -49,10 +51,12 @@ from lobsim.credit.terms import (
 
 __all__ = [
     "ALL_AT_ONCE",
+    "NO_ASSET",
     "PARTIAL",
     "TIME_SLICED",
     "AdlFill",
     "AssetTerms",
+    "Auction",
     "Bankruptcy",
     "ContractBook",
     "ContractTerms",

@@ -1,9 +1,10 @@
 """How a unified account that fell to its liquidation level is sold: policies that plan, a bankruptcy that settles.
 
 Planning is a pure function of the account, the marks and what the account had when it began; the venue turns slices
-into orders, waits and asks again. Positions are sold against the numeraire, the most liquid first; what is owed in
+into orders, waits and asks again. Assets and contracts are reduced together, the most liquid first; what is owed in
 other assets is bought back after that. Bias: the policy is blind to the book, as exchanges' engines largely were; how
-far its slices walk is the book's answer.
+far its slices walk is the book's answer. Under an auction nothing is sold at market: the venue offers the account's
+positions at a price that falls along the schedule given here.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import IntEnum, unique
 from fractions import Fraction
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
-from lobsim.credit.errors import LedgerError
+from lobsim.credit.contract_terms import Takeover
+from lobsim.credit.contracts import ContractBook
+from lobsim.credit.errors import LedgerError, TermsError
 from lobsim.credit.interest import PPM
 from lobsim.credit.ledger import Flow
 from lobsim.credit.margin import CrossMargin
@@ -21,17 +25,40 @@ from lobsim.credit.marks import Mark, Marks
 from lobsim.events import Side
 from lobsim.units import NS_PER_S
 
+NO_ASSET: Final = -1
+_ZERO: Final = Fraction(0)
+
+
+class Auction(NamedTuple):
+    """A price that falls in a straight line from the mark to `floor_ppm` of it over `duration_ns`, then stands."""
+
+    floor_ppm: int
+    duration_ns: int
+
+    def check(self) -> None:
+        """Raise `TermsError` for a floor beyond 0 to 100 % or a duration that is not positive."""
+        if not 0 <= self.floor_ppm <= PPM or self.duration_ns < 1:
+            raise TermsError(f"an auction needs a floor of 0 to {PPM} ppm and a duration above 0: {self}")
+
+    def price_ppm(self, elapsed_ns: int) -> int:
+        """Share of the mark at which lots are offered `elapsed_ns` after the start, rounded down."""
+        elapsed = min(max(0, elapsed_ns), self.duration_ns)
+        return PPM - (PPM - self.floor_ppm) * elapsed // self.duration_ns
+
 
 class SalePolicy(NamedTuple):
     """Sell `fraction_ppm` of what the account began with, by its value then, every `pause_ns` until `target_ppm`.
 
-    target_ppm: margin level at which the account is safe again.
+    target_ppm: margin level at which the account is safe again. parallel: every position gives up that fraction of its
+    own at the same time, instead of one after the other. auction: slices are offered there instead of sold at market.
     """
 
     name: str
     fraction_ppm: int
     pause_ns: int
     target_ppm: int = 1_500_000
+    parallel: bool = False
+    auction: Auction | None = None
 
 
 ALL_AT_ONCE = SalePolicy("all-at-once", PPM, 0)
@@ -40,19 +67,37 @@ TIME_SLICED = SalePolicy("time-sliced", 100_000, 5 * NS_PER_S)
 
 
 class Slice(NamedTuple):
-    """`amount` quanta of `asset` to be traded against the numeraire."""
+    """`amount` quanta of `asset` to be traded against the numeraire, or lots of the contract of that name.
+
+    A slice of a contract has the asset `NO_ASSET`.
+    """
 
     asset: int
     side: Side
     amount: int
+    contract: str = ""
 
 
 class LiquidationCase(NamedTuple):
-    """An account under liquidation: the marks it began with and what its non-numeraire positions were worth then."""
+    """An account under liquidation: the marks it began with and what its positions beside the numeraire were worth.
+
+    contract_marks: ticks by contract name. amounts: size of every position then, by asset id or contract name.
+    """
 
     account: int
     marks: dict[int, Mark]
     gross_value: Fraction
+    contract_marks: Mapping[str, int] = MappingProxyType({})
+    amounts: Mapping[int | str, int] = MappingProxyType({})
+
+
+class _Position(NamedTuple):
+    """What is to be reduced: its key in a ranking, signed amount, value of one unit at starting marks, the contract."""
+
+    key: int | str
+    amount: int
+    price: Fraction
+    contract: ContractBook | None
 
 
 @unique
@@ -73,54 +118,70 @@ class LiquidationStep(NamedTuple):
 
 
 class Bankruptcy(NamedTuple):
-    """How an account's end was paid for, by asset in quanta: taken over, paid by insurance, lost by the pool."""
+    """How an account's end was paid for, by asset in quanta: taken over, paid by insurance, lost by the pool.
+
+    taken_over: contract positions, by name, that went to their liquidation accounts at the bankruptcy price: for the
+    venue to sell within `ContractBook.fund_limit_price` and to deleverage.
+    """
 
     seized: dict[int, int]
     insured: dict[int, int]
     written_off: dict[int, int]
+    taken_over: dict[str, Takeover]
 
 
 def begin_liquidation(margin: CrossMargin, account: int, marks: Marks) -> LiquidationCase:
     """Note what the account has to lose. Its open orders must have been cancelled. Raises `LedgerError`."""
-    positions = _traded(margin, account)
-    started = {asset: _mark(marks, asset) for asset in positions}
-    gross = sum((abs(net) * Fraction(*started[asset]) for asset, net in positions.items()), Fraction(0))
-    return LiquidationCase(account, started, gross)
+    started = {asset: _mark(marks, asset) for asset in margin.positions(account) if asset != margin.numeraire}
+    contract_marks = {book.name: _contract_mark(book, account) for book in _held(margin, account)}
+    case = LiquidationCase(account, started, Fraction(0), contract_marks)
+    positions = _positions(margin, case, marks)
+    gross = sum((abs(position.amount) * position.price for position in positions), Fraction(0))
+    return case._replace(gross_value=gross, amounts={each.key: abs(each.amount) for each in positions})
 
 
 def next_step(
-    policy: SalePolicy, case: LiquidationCase, margin: CrossMargin, marks: Marks, ranking: Sequence[int]
+    policy: SalePolicy, case: LiquidationCase, margin: CrossMargin, marks: Marks, ranking: Sequence[int | str]
 ) -> LiquidationStep:
-    """The next slices of a liquidation; changes nothing. O(assets log assets).
+    """The next slices of a liquidation; changes nothing. O(positions log positions).
 
-    ranking: assets, most liquid first; others follow by id. A slice's budget is the policy's fraction of the starting
-    gross value, spent at starting marks: on long positions in that order, then on buying short ones back. An asset that
-    came in later counts at its present mark. Amounts are rounded up, so that the last slice leaves no dust.
+    ranking: asset ids and contract names, most liquid first; others follow by id, contracts last. A slice's budget is
+    the policy's fraction of the starting gross value, spent at starting marks in that order, and on buying short assets
+    back after all else; under `parallel` each position gives up its own fraction. What came in later counts at its
+    present mark. Amounts are rounded up, so that the last slice leaves no dust.
     """
     if margin.at_or_above(case.account, marks, policy.target_ppm):
         return LiquidationStep(StepState.SAFE)
-    positions = _traded(margin, case.account)
-    ranks = {asset: rank for rank, asset in enumerate(ranking)}
-    order = sorted(positions, key=lambda asset: (positions[asset] < 0, ranks.get(asset, len(ranks)), asset))
+    ranks = {key: rank for rank, key in enumerate(ranking)}
+    positions = _positions(margin, case, marks)
+    positions.sort(key=lambda each: (each.contract is None and each.amount < 0, ranks.get(each.key, len(ranks))))
     whole = policy.fraction_ppm >= PPM
     budget = case.gross_value * policy.fraction_ppm / PPM
     slices = []
-    for asset in order:
-        net = positions[asset]
-        price = Fraction(*case.marks.get(asset) or _mark(marks, asset))
-        amount = abs(net) if whole else min(abs(net), -(-budget // price))
+    for key, signed, price, contract in positions:
+        size = abs(signed)
+        if whole:
+            amount = size
+        elif policy.parallel:
+            amount = min(size, -(-case.amounts.get(key, size) * policy.fraction_ppm // PPM))
+        else:
+            amount = min(size, -(-budget // price))
+            budget -= amount * price
         if amount < 1:
             break
-        slices.append(Slice(asset, Side.SELL if net > 0 else Side.BUY, amount))
-        budget -= amount * price
+        side = Side.SELL if signed > 0 else Side.BUY
+        asset = key if isinstance(key, int) else NO_ASSET
+        slices.append(Slice(asset, side, amount, contract.name if contract else ""))
     if not slices:
         return LiquidationStep(StepState.EMPTY)
     return LiquidationStep(StepState.SELL, tuple(slices), policy.pause_ns)
 
 
-def bankrupt(margin: CrossMargin, account: int, insurance: int) -> Bankruptcy:
+def bankrupt(margin: CrossMargin, account: int, insurance: int, marks: Marks | None = None) -> Bankruptcy:
     """End an account that has debts and nothing left to sell.
 
+    Contracts it still has are taken over where the account's own equity, without collateral ratios, is 0: beyond (or
+    before) each one's mark by the same share of its notional (`marks` are needed then, or `LedgerError` is raised).
     Its own cash repays first. Leftovers too small to trade go to the insurance account (`SEIZE`), which pays the debts
     in kind as far as its balances reach (`INSURANCE`); the rest is written off at the pool's expense (`BAD_DEBT`).
     An account without debts is left alone. Raises `LedgerError` when something is still held for open orders.
@@ -131,12 +192,13 @@ def bankrupt(margin: CrossMargin, account: int, insurance: int) -> Bankruptcy:
             raise LedgerError(f"{ledger.account_name(account)} still holds {ledger.asset_name(asset)} for open orders")
     for asset in margin.assets:
         margin.sweep(account, asset)
+    taken_over = _hand_over(margin, account, marks)
     owed = [asset for asset in margin.assets if margin.liability(account, asset)]
     seized: dict[int, int] = {}
     insured: dict[int, int] = {}
     written_off: dict[int, int] = {}
     if not owed:
-        return Bankruptcy(seized, insured, written_off)
+        return Bankruptcy(seized, insured, written_off, taken_over)
     for asset in margin.assets:
         left = ledger.balance(account, asset)
         if left:
@@ -149,11 +211,52 @@ def bankrupt(margin: CrossMargin, account: int, insurance: int) -> Bankruptcy:
             insured[asset] = margin.repay(account, asset, paid)
         if lost := margin.write_off(account, asset):
             written_off[asset] = lost
-    return Bankruptcy(seized, insured, written_off)
+    return Bankruptcy(seized, insured, written_off, taken_over)
 
 
-def _traded(margin: CrossMargin, account: int) -> Mapping[int, int]:
-    return {asset: net for asset, net in margin.positions(account).items() if asset != margin.numeraire}
+def _hand_over(margin: CrossMargin, account: int, marks: Marks | None) -> dict[str, Takeover]:
+    """Move contract positions to their liquidation accounts so that their P&L pays exactly what the account lacks."""
+    held = _held(margin, account)
+    if not held:
+        return {}
+    if marks is None:
+        raise LedgerError(f"{margin.ledger.account_name(account)} has contracts left: their end needs marks")
+    lacking = -sum((net * Fraction(*_worth(margin, marks, s)) for s, net in margin.positions(account).items()), _ZERO)
+    quotes = {book.name: Fraction(*_worth(margin, marks, book.quote)) for book in held}
+    worth = {book.name: book.position(account)[0] * _contract_mark(book, account) * book.unit for book in held}
+    gains = {book.name: (worth[book.name] - book.position(account)[1]) * quotes[book.name] for book in held}
+    notional = sum((abs(worth[book.name]) * quotes[book.name] for book in held), _ZERO)
+    beyond = (lacking - sum(gains.values(), _ZERO)) / notional
+    values = {book.name: worth[book.name] + -int(-beyond * abs(worth[book.name]) // 1) for book in held}
+    held.sort(key=lambda book: book.position(account)[1] - values[book.name])  # gains first: they pay for losses
+    return {book.name: book.take_over_cross(account, values[book.name]) for book in held}
+
+
+def _held(margin: CrossMargin, account: int) -> list[ContractBook]:
+    return [book for book in margin.contracts if book.position(account)[0]]
+
+
+def _positions(margin: CrossMargin, case: LiquidationCase, marks: Marks) -> list[_Position]:
+    """Everything to be reduced: assets by id, then contracts, each valued at the case's own marks where it has them."""
+    found = []
+    for asset, net in sorted(margin.positions(case.account).items()):
+        if asset != margin.numeraire:
+            found.append(_Position(asset, net, Fraction(*case.marks.get(asset) or _mark(marks, asset)), None))
+    for book in _held(margin, case.account):
+        ticks = case.contract_marks.get(book.name) or _contract_mark(book, case.account)
+        quote = Fraction(*case.marks.get(book.quote) or _worth(margin, marks, book.quote))
+        found.append(_Position(book.name, book.position(case.account)[0], ticks * book.unit * quote, book))
+    return found
+
+
+def _contract_mark(book: ContractBook, account: int) -> int:
+    if book.mark_price is None:
+        raise LedgerError(f"{book.name} has no mark price, and account {account} under liquidation a position in it")
+    return book.mark_price
+
+
+def _worth(margin: CrossMargin, marks: Marks, asset: int) -> Mark:
+    return marks.get(asset) or ((1, 1) if asset == margin.numeraire else _mark(marks, asset))
 
 
 def _mark(marks: Marks, asset: int) -> Mark:

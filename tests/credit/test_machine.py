@@ -190,7 +190,7 @@ class CreditMachine(RuleBasedStateMachine):
             if paid < owed:
                 self.wanted.write_off(self.wanted.debts[account, asset], asset, owed - paid)
                 written_off[asset] = owed - paid
-        assert told == (seized, insured, written_off)
+        assert told == (seized, insured, written_off, {})
 
     # --- loans ------------------------------------------------------------------------------------------------------
 
