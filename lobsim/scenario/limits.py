@@ -238,7 +238,7 @@ def _messages_per_second(agent: AgentParams) -> float:
     pace += key("refill_per_minute") * key("orders") / (NS_PER_MINUTE / NS_PER_S)
     for pair in getattr(agent, "pair_keys", tuple)():  # a maker's, with its own first
         pace += (2 * pair.levels + 2) * NS_PER_S / pair.requote
-    for name, events in (("poll", 2), ("look", 1), ("slice", 1)):
+    for name, events in (("poll", 2 * len(agent.uses())), ("look", 1), ("slice", 1)):
         interval = key(name)
         if interval:
             pace += events * NS_PER_S / interval
