@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from lobsim.errors import GridError, ScenarioError
 from lobsim.scenario.expand import TemplateError, expand
+from lobsim.scenario.extend import extend
 from lobsim.scenario.faults import conversions, faults
 from lobsim.scenario.lines import line_of, lines_of
 from lobsim.scenario.schema import ScenarioFile, wording
@@ -102,7 +103,7 @@ def load_scenario(
     """
     path = Path(path)
     text = read_text(path)
-    document = parse(path, text)
+    document = extend(path, parse(path, text), lambda base: parse(base, read_text(base)))
     lines = lines_of(text)
     changed = set(_apply_variant(path, document, variant))
     document, origins = _settled(path, document, settings, changed, lines)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lobsim.errors import ScenarioError
 from lobsim.scenario.expand import TemplateError, expand
+from lobsim.scenario.extend import extend
 
 COINS = {"coin": {"AVAX": {"price": Decimal("28.5"), "volume": 900}, "ATOM": {"price": Decimal("4"), "volume": 50}}}
 
@@ -93,3 +94,33 @@ def test_growth_is_bounded():
 def test_a_table_cannot_be_made_twice():
     with pytest.raises(TemplateError, match="a second time"):
         expand({"each": COINS, "t": {"AVAX": {}, "{coin}": {}}})
+
+
+# --- one file built on another ------------------------------------------------------------------------------------------
+
+
+def test_a_file_takes_what_it_does_not_say_from_its_base(tmp_path):
+    files = {
+        "base.toml": {"a": {"x": 1, "y": [1, 2], "z": {"deep": 1}}, "gone": {"k": 1}},
+        "middle.toml": {"extends": "base.toml", "a": {"y": [3]}},
+        "own.toml": {"extends": "middle.toml", "without": ["gone", "a.z.deep"], "a": {"x": 2, "z": {"new": 2}}},
+    }
+    result = extend(tmp_path / "own.toml", files["own.toml"], lambda path: files[path.name])
+    assert result == {"a": {"x": 2, "y": [3], "z": {"new": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"extends": 3}, "the name of a scenario file is wanted"),
+        ({"extends": "../other.toml"}, "leads out of the folder"),
+        ({"extends": "own.toml"}, "leads back to itself"),
+        ({"extends": "base.toml", "without": ["nothing"]}, "'nothing' is not in the file"),
+        ({"extends": "base.toml", "without": "a"}, "a list of keys"),
+        ({"without": ["a"]}, "extends none"),
+    ],
+)
+def test_bases_that_cannot_be_are_refused(tmp_path, document, said):
+    with pytest.raises(ScenarioError, match="own.toml") as fault:
+        extend(tmp_path / "own.toml", document, lambda path: {"a": 1})
+    assert said in str(fault.value)
