@@ -1,8 +1,8 @@
 """One scenario file built on another: ``extends = "base.toml"`` takes its tables, ``without`` leaves some of them out.
 
 Tables are merged key by key, what the file says itself wins; lists and plain values replace those of the base.
-``without = ["each.coin.SUI", "agents.panic"]`` names tables or keys of the base, by their whole path, that go before the
-merge. The base lies in the same folder or below, and may extend another file in turn.
+``without = ["each.coin.SUI", "agents.panic"]`` names what of the base goes before the merge, by whole paths.
+The base lies in the same folder or below, and may extend another file in turn.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def test_a_table_cannot_be_made_twice():
         expand({"each": COINS, "t": {"AVAX": {}, "{coin}": {}}})
 
 
-# --- one file built on another ------------------------------------------------------------------------------------------
+# --- one file built on another ---
 
 
 def test_a_file_takes_what_it_does_not_say_from_its_base(tmp_path):
@@ -121,6 +121,6 @@ def test_a_file_takes_what_it_does_not_say_from_its_base(tmp_path):
     ],
 )
 def test_bases_that_cannot_be_are_refused(tmp_path, document, said):
-    with pytest.raises(ScenarioError, match="own.toml") as fault:
+    with pytest.raises(ScenarioError, match=r"own\.toml") as fault:
         extend(tmp_path / "own.toml", document, lambda path: {"a": 1})
     assert said in str(fault.value)
