@@ -106,7 +106,7 @@ class AccountLiquidator:
     def _settle_bankrupt(self, account_id: int) -> None:
         """Nothing left to sell: leftovers and what is still owed go to the insurance fund, the rest is written off."""
         exchange = self._exchange
-        outcome = bankrupt(exchange.margin, account_id, self._insurance_account)
+        outcome = bankrupt(exchange.margin, account_id, self._insurance_account, exchange.marks())
         for kind, amounts in (("insurance_paid", outcome.insured), ("bad_debt", outcome.written_off)):
             for asset, amount in amounts.items():
                 if amount:
