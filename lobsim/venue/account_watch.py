@@ -100,9 +100,12 @@ class AccountWatch:
         )
 
     def can_value(self, account_id: int, marks: Mapping[int, Mark]) -> bool:
-        """Whether there are marks for all assets that the account has."""
+        """Whether there are marks for all that the account has."""
         margin = self._exchange.margin
-        return margin.positions(account_id).keys() <= marks.keys() | {margin.numeraire}
+        return margin.positions(account_id).keys() <= marks.keys() | {margin.numeraire} and all(
+            contract.mark_price is not None or not contract.position(account_id)[0]
+            for _, contract in self._exchange.contract_markets
+        )
 
     def _name(self, asset: int) -> str:
         name = self._names.get(asset)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from lobsim.book.side import MAX_PRICE
+from lobsim.credit.contract_terms import Takeover
 from lobsim.credit.contracts import ContractBook
 from lobsim.events import Purpose, Side, TimeInForce
 from lobsim.venue.funding import FundingSchedule
@@ -81,19 +82,23 @@ class ContractLiquidator:
             if position_id not in contract.isolated_positions:
                 continue  # deleveraged meanwhile
             taken = contract.take_over(position_id)
-            lots = abs(taken.lots)
-            self._note(
-                "contract_liquidation_long" if taken.lots > 0 else "contract_liquidation_short",
-                taken.account,
-                contract.liquidation,
-                market,
-                lots * market.base_per_lot,
-                lots * mark * contract.unit,
-                taken.position_id,
-            )
+            self.note_takeover(market, contract, taken)
             if taken.fee:
                 self._note_fund("contract_insurance_earned", market, contract, taken.fee)
             self.unload(market, contract)
+
+    def note_takeover(self, market: Market, contract: ContractBook, taken: Takeover) -> None:
+        """Record that a position went to the liquidation account."""
+        lots = abs(taken.lots)
+        self._note(
+            "contract_liquidation_long" if taken.lots > 0 else "contract_liquidation_short",
+            taken.account,
+            contract.liquidation,
+            market,
+            lots * market.base_per_lot,
+            lots * (market.mark_price or 0) * contract.unit,
+            taken.position_id,
+        )
 
     def unload(self, market: Market, contract: ContractBook) -> None:
         """Sell (buy back) what the liquidation account has, deleverage the rest, settle with the fund.

@@ -50,8 +50,8 @@ class FeeModel(NamedTuple):
 class Exchange:
     """A venue with its own books and one cross-margined set of accounts.
 
-    liquidation_order: assets (ledger ids) in the order in which account liquidation sells them, most liquid first;
-    None: the order of listing.
+    liquidation_order: assets (ledger ids) and contracts (names) in the order in which account liquidation sells them,
+    most liquid first; None: the order of listing.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Exchange:
         sale_policy: SalePolicy | None,
         first_order_id: int = 1,
         contract_policy: ContractPolicy = FUND_LIMIT,
-        liquidation_order: Sequence[int] | None = None,
+        liquidation_order: Sequence[int | str] | None = None,
     ) -> None:
         self.name = name
         self.ledger = ledger
