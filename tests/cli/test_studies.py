@@ -290,12 +290,15 @@ def test_ctrl_c_leaves_a_study_that_looks_unfinished_and_goes_on(
     process = _start(scenario, tmp_path / "s")
     _wait_for(lambda: list((tmp_path / "s").glob("work/*/orders")) and _workers(process.pid), process)
     workers = _workers(process.pid)
+    os.kill(workers[0], signal.SIGINT)  # a worker leaves Ctrl-C to its parent
+    _wait_for(lambda: list((tmp_path / "s").glob("results/*.json")), process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers hear it
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "UNFINISHED STUDY" in said
     assert "of 2 runs are done; the same command goes on from there" in said
     assert "Traceback" not in said
+    assert "worker process" not in said
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     assert not list((tmp_path / "s").glob("work/*"))
     assert not read_study(tmp_path / "s").complete

@@ -13,6 +13,7 @@ from lobsim.errors import InputError, RunError
 from lobsim.sim.streams import Stream
 from lobsim.sweep import Mechanism, Plan, Study, mechanisms_of, plan_ablation, read_ablation
 from lobsim.sweep.files import Result
+from lobsim.sweep.shapley import sampled_shares
 from tests.cli.conftest import SCENARIO
 
 SEEDS = tuple(range(1, 13))
@@ -188,8 +189,28 @@ def test_shares_and_the_shock_alone_sum_to_the_whole(budget: int) -> None:
     assert len(found.shares) == 5
     total = sum(one.share.value for one in found.shares) + found.shock.mean.value
     assert total == pytest.approx(found.everything.mean.value, abs=1e-12)
-    assert sum(one.of_whole or 0 for one in found.shares) < 1
+    parts = [one.of_whole for one in found.shares]
+    assert parts == pytest.approx([one.share.value / found.everything.mean.value for one in found.shares])
     assert ("exact" in found.method) == (budget == 32 * 12)
+
+
+def test_sampled_shares_are_the_mean_over_all_sampled_orders() -> None:
+    plan = _plan(5, budget=31 * 12)
+    assert plan.orders is not None
+    values = {mask: np.array([_random(mask, seed) for seed in SEEDS]) for mask in plan.cells}
+    expected = sampled_shares(values, plan.orders).mean(axis=(0, 1))
+    found = read_ablation(plan, _study(plan, _random), "fall")
+    assert [one.share.value for one in found.shares] == pytest.approx(expected)
+
+
+def test_what_belongs_to_neither_side_of_the_table_stays_on() -> None:
+    plan = _plan(factor="bots", against=["withdrawal"])
+    cross = read_ablation(plan, _study(plan, _vacuum), "fall").cross
+    assert cross is not None
+    levels = (cross.both, cross.factor_only, cross.against_only, cross.neither)
+    assert [level.off for level in levels] == [(), ("withdrawal",), ("bots",), ("withdrawal", "bots")]
+    noise = sum(_vacuum(0, seed) for seed in SEEDS) / len(SEEDS)
+    assert [level.mean.value - noise for level in levels] == pytest.approx([0.52, 0.02, 0.02, 0.02])
 
 
 def test_intervals_of_shares_narrow_with_seeds() -> None:

@@ -228,6 +228,12 @@ def test_runs_are_kept_when_asked(tmp_path: Path) -> None:
     assert json.loads((run / "manifest.json").read_text())["digest"] == study.frame()["digest"][0]
 
 
+def test_run_folders_go_as_soon_as_they_are_measured(tmp_path: Path) -> None:
+    left: list[Path] = []
+    assert _run(tmp_path, [1, 2], on_progress=lambda _: left.extend(tmp_path.glob("work/*"))).complete
+    assert left == []
+
+
 def test_numbers_of_workers_and_runs_are_bounded(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--workers -1"):
         _run(tmp_path, [1], workers=-1)
