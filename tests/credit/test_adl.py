@@ -91,6 +91,17 @@ def test_equity_of_a_unified_account_counts_all_its_collateral():
     assert perp.book.adl_ranking(Side.SELL)[0].score == Fraction(100, 1100) * Fraction(1000, 100)
 
 
+def test_equity_is_counted_in_the_contracts_own_quote():
+    perp = Perp()
+    perp.ledger.issue(perp.mia, USDT, 300, Flow.DEPOSIT)
+    book = ContractBook("X-ALT", perp.ledger, ALT, ContractTerms((Tier(0, 1),)), 1, perp.fund)
+    perp.margin.add_contract(book)
+    book.mark_price = 100
+    book.trade(perp.crowd, perp.mia, 10, 110)
+    line = book.adl_ranking(Side.SELL, {ALT: (3, 1), USDT: (1, 1)})  # 300 USDT are 100 ALT
+    assert line[0].score == Fraction(100, 1100) * Fraction(1000, 200)
+
+
 def test_profit_without_equity_comes_first_and_loss_without_equity_last():
     perp = Perp()
     book = perp.book
@@ -206,7 +217,7 @@ positions = st.lists(
 
 
 @settings(max_examples=100, deadline=None)
-@given(positions=positions, lots=st.integers(1, 60), rate=st.integers(-2_000, 2_000), mark=st.integers(80, 120))
+@given(positions=positions, lots=st.integers(1, 30), rate=st.integers(-2_000, 2_000), mark=st.integers(80, 120))
 def test_the_preselection_finds_the_first_in_line(positions, lots, rate, mark):
     perp = Perp()
     book = perp.book

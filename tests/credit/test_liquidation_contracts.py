@@ -170,6 +170,7 @@ def test_parallel_slices_take_a_share_of_every_position():
     first = (Slice(ALT, Side.SELL, 20), Slice(NO_ASSET, Side.SELL, 1, "ALT-PERP"))
     assert next_step(policy, case, desk.margin, MARKS, []).slices == first
     desk.alt.trade(desk.street, desk.maker, 4, 10)
+    desk.margin.settle_trade(desk.street, desk.maker, ALT, 50, USDT, 50)
     assert next_step(policy, case, desk.margin, MARKS, []).slices == first  # shares of the start, not of the rest
 
 

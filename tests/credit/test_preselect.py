@@ -150,6 +150,31 @@ def test_amounts_beyond_64_bits_and_prices_of_next_to_nothing():
     assert desk.margin.suspects(marks, 1_050_000) == [poor]
 
 
+def test_debts_paid_or_written_off_are_forgotten():
+    desk = Desk(2)
+    for account in desk.accounts:
+        desk.ledger.issue(account, ALT, 100, Flow.DEPOSIT)
+        desk.margin.borrow(account, USDT, 1_000)
+        desk.ledger.transfer(account, desk.outside, USDT, 1_000, Flow.WITHDRAW)
+    marks = {ALT: (1, 1)}
+    assert desk.margin.suspects(marks, 1_050_000) == desk.accounts
+    desk.margin.write_off(desk.accounts[0], USDT)
+    desk.ledger.issue(desk.accounts[1], USDT, 1_000, Flow.DEPOSIT)
+    desk.margin.sweep(desk.accounts[1], USDT)
+    assert desk.margin.suspects(marks, 1_050_000) == []
+    assert not any(desk.ledger.touched[account] for account in desk.accounts)
+
+
+def test_a_balance_below_zero_is_always_a_suspect():
+    desk = Desk(0)
+    account = desk.ledger.open_account("treasury", overdraft=True)
+    desk.margin.enroll(account)
+    desk.ledger.transfer(account, desk.outside, USDT, 10**12, Flow.WITHDRAW)
+    desk.ledger.issue(account, WBETH, 2 * 10**12, Flow.DEPOSIT)
+    assert desk.margin.status(account, {WBETH: (1, 1)}) == MarginStatus.FREE
+    assert desk.margin.suspects({WBETH: (1, 1)}, 0) == [account]
+
+
 def test_equities_in_floats_are_within_their_own_bounds():
     desk = Desk(15)
     for number, account in enumerate(desk.accounts):
