@@ -77,6 +77,7 @@ class Purpose(_Named):
     METAORDER = 17
     RUN = 18
     MARGIN_CALL = 19
+    TAKE_PROFIT = 20
 
 
 @unique

@@ -11,6 +11,7 @@ from simpy.events import Event as SimEvent
 
 from lobsim.errors import InputError
 from lobsim.sim.clock import Clock
+from lobsim.sim.contracts import ContractGateway
 from lobsim.sim.gateway import CrowdGateway, Gateway, InstrumentSpec, LenderGateway
 from lobsim.sim.purse import Purse
 from lobsim.sim.streams import Stream
@@ -163,6 +164,10 @@ class Context:
         """The connection to an issuer, converter or mint-and-burn contract that its params name."""
         return self._connections.windows[name]
 
+    def contract(self, instrument: str) -> ContractGateway:
+        """A crowd's isolated positions in one of its perpetuals."""
+        return self._connections.contracts[instrument]
+
     @property
     def chain(self) -> Purse:
         """Its wallet outside all venues."""
@@ -183,6 +188,7 @@ class Connections(NamedTuple):
     lenders: Mapping[str, LenderGateway] = _NOTHING
     windows: Mapping[str, WindowGateway] = _NOTHING
     chain: Purse | None = None
+    contracts: Mapping[str, ContractGateway] = _NOTHING
 
 
 class NoteTaker:

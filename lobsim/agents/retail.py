@@ -1,7 +1,8 @@
 """Retail traders of perpetuals: many small isolated positions, opened before the run.
 
-They do nothing by themselves; what happens to them is up to the mark price and the exchange. Leverage lies between a
-least and a most as a Beta variate of its logarithm: few at the extremes, most at low multiples.
+They do nothing by themselves; what happens to them is up to the mark price, the exchange and the crowd that manages
+them, if there is one (`lobsim.agents.perp_traders`). Leverage lies between a least and a most as a Beta variate of its
+logarithm: few at the extremes, most at low multiples.
 """
 
 from __future__ import annotations
@@ -18,23 +19,13 @@ from lobsim.errors import InputError
 from lobsim.sim.streams import Stream
 
 
-class RetailParams(Model):
-    """A population of isolated positions in one perpetual."""
+class LeverageKeys(Model):
+    """Keys for the leverage that many traders choose."""
 
-    count: int = Field(ge=1, le=1_000_000, description="how many positions")
-    notional: Positive = Field(description="quote units of all positions, long and short, at the price of the start")
-    long_share: Share = Field(0.5, description="share of that notional which is long")
-    size_sigma: Annotated[NonNegative, Field(le=5)] = Field(1.0, description="log-standard-deviation of their sizes")
     leverage_low: Annotated[float, Field(ge=1, le=1000)] = Field(3.0, description="least notional over margin at entry")
     leverage_high: Annotated[float, Field(ge=1, le=1000)] = Field(75.0, description="most of it")
     leverage_shape: tuple[Positive, Positive] = Field(
         (1.5, 3.0), description="Beta distribution of the logarithm of leverage, between low and high"
-    )
-    entry_sigma: Annotated[NonNegative, Field(le=1)] = Field(
-        0.02, description="standard deviation of the logarithm of entry price over price of the start"
-    )
-    worst: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.5, description="largest share of its margin, above maintenance, that one may have lost when the run begins"
     )
 
     @model_validator(mode="after")
@@ -44,6 +35,21 @@ class RetailParams(Model):
                 f"leverage_low ({self.leverage_low:g}) must not be larger than leverage_high ({self.leverage_high:g})"
             )
         return self
+
+
+class RetailParams(LeverageKeys):
+    """A population of isolated positions in one perpetual."""
+
+    count: int = Field(ge=1, le=1_000_000, description="how many positions")
+    notional: Positive = Field(description="quote units of all positions, long and short, at the price of the start")
+    long_share: Share = Field(0.5, description="share of that notional which is long")
+    size_sigma: Annotated[NonNegative, Field(le=5)] = Field(1.0, description="log-standard-deviation of their sizes")
+    entry_sigma: Annotated[NonNegative, Field(le=1)] = Field(
+        0.02, description="standard deviation of the logarithm of entry price over price of the start"
+    )
+    worst: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.5, description="largest share of its margin, above maintenance, that one may have lost when the run begins"
+    )
 
 
 class Position(NamedTuple):
@@ -65,25 +71,35 @@ def draw_population(params: RetailParams, price: float, stream: Stream, maintena
 
     Raises InputError when one position has to be long and short at once, or when the most leverage cannot live.
     """
-    if params.leverage_high * maintenance >= 1:
-        raise InputError(
-            f"leverage_high: {params.leverage_high:g} at a maintenance margin of {maintenance:g} of the notional is"
-            f" liquidated when it is opened; it must be below {1 / maintenance:g}"
-        )
+    refuse_stillborn(params, maintenance)
     longs = _number_of_longs(params)
-    bounds = log(params.leverage_low), log(params.leverage_high)
-    betas = stream.generator("leverage").beta(*params.leverage_shape, size=params.count).tolist()
+    leverages = draw_leverages(params, params.count, stream)
     sizes: list[float] = []
     for number, part in ((longs, params.long_share), (params.count - longs, params.long_share - 1)):
         sizes += [part * params.notional / price * share for share in shares(stream, number, params.size_sigma)]
     positions = []
-    for qty, beta in zip(sizes, betas, strict=True):
-        leverage = exp(bounds[0] + (bounds[1] - bounds[0]) * beta)
-        leverage = min(max(leverage, params.leverage_low), params.leverage_high)  # exactly within
+    for qty, leverage in zip(sizes, leverages, strict=True):
         worst = params.worst * (1 - maintenance * leverage)
         offset = _entry_offset(stream.uniform(), params.entry_sigma, worst, leverage, is_long=qty > 0)
         positions.append(Position(qty, leverage, offset))
     return positions
+
+
+def draw_leverages(keys: LeverageKeys, count: int, stream: Stream) -> list[float]:
+    """A leverage for each of `count` traders, drawn from a sequence of its own."""
+    low, high = log(keys.leverage_low), log(keys.leverage_high)
+    betas = stream.generator("leverage").beta(*keys.leverage_shape, size=count).tolist()
+    drawn = (exp(low + (high - low) * beta) for beta in betas)
+    return [min(max(leverage, keys.leverage_low), keys.leverage_high) for leverage in drawn]  # exactly within
+
+
+def refuse_stillborn(keys: LeverageKeys, maintenance: float) -> None:
+    """Raise InputError when the most leverage cannot live at a maintenance margin, given as a share of notional."""
+    if keys.leverage_high * maintenance >= 1:
+        raise InputError(
+            f"leverage_high: {keys.leverage_high:g} at a maintenance margin of {maintenance:g} of the notional is"
+            f" liquidated when it is opened; it must be below {1 / maintenance:g}"
+        )
 
 
 def _number_of_longs(params: RetailParams) -> int:

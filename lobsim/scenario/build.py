@@ -135,10 +135,21 @@ class Simulation:
         """The account of the agent that manages a lender's loans, None where every loan has its own."""
         for name, params in self.file.agents.items():
             if getattr(params, "lender", None) == lender:
-                if name not in self.borrowers:
-                    self.borrowers[name] = self.account(name, params.kind, overdraft=True)
-                return self.borrowers[name]
+                return self._held_by(name)
         return None
+
+    def position_holder(self, population: str) -> int | None:
+        """The account of the agent that manages a population's positions, None where nobody does."""
+        for name, params in self.file.agents.items():
+            if population in (getattr(params, "positions", None) or ()):
+                return self._held_by(name)
+        return None
+
+    def _held_by(self, agent: str) -> int:
+        """An agent's account, opened before the agent is built because something belongs to it already."""
+        if agent not in self.borrowers:
+            self.borrowers[agent] = self.account(agent, self.file.agents[agent].kind, overdraft=True)
+        return self.borrowers[agent]
 
     def market(self, instrument: str) -> tuple[Exchange, Market]:
         """The exchange and the book of a named instrument."""

@@ -148,6 +148,8 @@ def _agent_names(file: ScenarioFile, where: str, agent: AgentParams) -> Iterator
     for reference in agent.references():
         yield from _known(f"{where}.reference", reference, file.references, "reference")
     yield from _known(f"{where}.lender", getattr(agent, "lender", None), file.lenders, "lender")
+    for population in getattr(agent, "positions", None) or ():
+        yield from _known(f"{where}.positions", population, file.positions, "population")
     for key, window in named_windows(agent):
         yield from _known(f"{where}.{key}", window, file.windows, "window")
     if isinstance(agent, AccountParams):
@@ -216,10 +218,30 @@ def _markets(file: ScenarioFile) -> Iterator[str]:
             yield from _economy(file, where, agent)
         if agent.latency_sigma and agent_kinds()[agent.kind].is_crowd:
             yield f"{where}.latency_sigma: {agent.kind} stands for a crowd, whose latency is constant; leave it out"
+        if hasattr(agent, "positions"):
+            yield from _positions(file, name, agent)
         if agent.kind == "liquidation-bot" and not any(
             lender.instrument == agent.instrument for lender in file.lenders.values()
         ):
             yield f"{where}.instrument: no lender lends on {agent.instrument!r}, so there is no work"
+
+
+def _positions(file: ScenarioFile, name: str, agent: AgentParams) -> Iterator[str]:
+    """Managers of positions that they could not have, or that somebody else manages already."""
+    where = f"agents.{name}"
+    if file.instruments[agent.instrument].kind != "perpetual":
+        yield f"{where}.instrument: {agent.instrument!r} is a spot instrument, not a perpetual"
+    populations = getattr(agent, "positions", None) or ()
+    if populations and agent.count > 1:
+        yield f"{where}.count: positions belong to one agent; write one table for each of {agent.count}"
+    for population in populations:
+        instrument = file.positions[population].instrument
+        if instrument != agent.instrument:
+            yield f"{where}.positions: {population!r} are positions in {instrument!r}, not in {agent.instrument!r}"
+        managers = (other for other, one in file.agents.items() if population in (getattr(one, "positions", ()) or ()))
+        first = next(managers)
+        if first != name:
+            yield f"{where}.positions: {population!r} are managed by agents.{first} already"
 
 
 def _economy(file: ScenarioFile, where: str, agent: AccountParams) -> Iterator[str]:

@@ -12,6 +12,7 @@ from lobsim.scenario.happenings import SlowNetwork
 from lobsim.scenario.parts_credit import owe, refuse_doomed
 from lobsim.scenario.windows import named_windows
 from lobsim.scenario.wiring import Notes
+from lobsim.sim.contracts import ContractGateway
 from lobsim.sim.feed import Feed
 from lobsim.sim.gateway import CrowdGateway, Gateway, InstrumentSpec, LenderGateway
 from lobsim.sim.latency import ConstantLatency, DegradedLatency, LatencyModel, LognormalLatency
@@ -88,6 +89,11 @@ class AgentBuilder:
             lenders=self._own_lender(primary),
             windows=windows,
             chain=chain,
+            contracts={
+                market.name: ContractGateway(crowds[other.name], market.instrument_id, market.contract)
+                for other, market in markets
+                if market.contract is not None and self._class.is_crowd
+            },
         )
         context = Context(
             sim.clock,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import exp
+from fractions import Fraction
+from math import ceil, exp
 from typing import TYPE_CHECKING
 
 from lobsim.agents.retail import draw_population
@@ -76,20 +77,24 @@ def _open_loans(sim: Simulation, name: str, table: LenderTable, lender: Lender) 
 
 
 def open_positions(sim: Simulation, name: str, table: Positions) -> None:
-    """A population's isolated positions, all on one account; the world outside takes what does not net out."""
+    """A population's isolated positions, all on one account: its own, or that of the agent which manages them.
+
+    The world outside takes what does not net out.
+    """
     exchange, market = sim.market(table.instrument)
     contract = market.contract
     assert contract is not None, "refused by the checks of the file"
     price = sim.start_price(table.instrument)
-    account = sim.account(name, "perpetual positions")
+    account = sim.position_holder(name) or sim.account(name, "perpetual positions")
     outside = sim.ledger.account(f"{exchange.name}.outside")
     stream = sim.streams.stream(f"positions/{name}")
     lot, quote = float(market.lot), market.quote
-    for position in draw_population(table, price, stream):
+    maintenance = contract.terms.tiers[0].maintenance_ppm / PPM
+    for position in draw_population(table, price, stream, maintenance):
         lots = round(abs(position.qty) / lot)
         ticks = max(1, round(price * (1 + position.entry_offset) / float(market.tick)))
-        margin = int(lots * ticks * contract.unit / position.leverage)
-        if lots and margin:
+        margin = ceil(lots * ticks * contract.unit / Fraction(position.leverage))
+        if lots:
             sim.ledger.issue(account, quote, margin, Flow.DEPOSIT)
             contract.open_isolated(account, lots if position.qty > 0 else -lots, ticks, margin, outside)
 
