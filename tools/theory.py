@@ -58,9 +58,9 @@ def print_facts(seeds: range, minutes: float) -> None:
         print(f"seed {seed}: {minutes:g} minutes, returns of one second, {returns.std() * 1e4:.2f} bp")
         print(f"    excess kurtosis        {calm.excess_kurtosis(returns):.2f}")
         print("    lag                    " + "".join(f"{lag:8d}" for lag in LAGS))
-        for name, series in (("of returns", returns), ("of their size", sizes)):
+        for name, series in (("signed", returns), ("sizes", sizes)):
             figures = "".join(f"{calm.autocorrelation(series, lag):8.3f}" for lag in LAGS)
-            print(f"    autocorrelation {name:13s}"[:27].ljust(27) + figures)
+            print(f"    autocorrelation {name:7s}{figures}")
         print("    its standard error     " + "".join(f"{calm.standard_error(returns, lag):8.3f}" for lag in LAGS))
         at = "".join(f"{book[ticks]:8.0f}" for ticks in (0, 1, 2, 5, 10, 20, 50))
         print(f"    lots 0, 1, 2, 5, 10, 20 and 50 ticks behind the best{at}; most at {book.argmax()}")
