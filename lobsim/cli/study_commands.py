@@ -49,12 +49,13 @@ def sweep(
     """Run a scenario many times, over seeds and settings, and say how the outcomes are spread.
 
     \b
-    lobsim sweep liquidity-vacuum --seeds 20 --out studies/vacuum
-    lobsim sweep liquidity-vacuum --seeds 0:100 --set patient_bids.pool=8e6,9e6,10e6 --out studies/pool
-    lobsim sweep my.toml --variant base,depeg-lags --set market_makers.withdrawal=true,false --out studies/mine
+    lobsim sweep liquidity-vacuum --seeds 20 --out vacuum
+    lobsim sweep liquidity-vacuum --set patient_bids.pool=8e6,9e6 --out pool
+    lobsim sweep oct-2025 --variant base,depeg-lags --seeds 10 --out lags
 
-    Settings are compared with the first over the same seeds. Interrupt it and run the same command again: it goes on
-    where it stopped. Every run is one small file in DIR/results; results.parquet has them all in the end.
+    The first settings are what the others are compared with, over the same seeds.
+    Interrupt it and run the same command again: it goes on where it stopped.
+    A run is a small file in DIR/results; results.parquet has all in the end.
     """
     from lobsim.cli.sweeping import SweepRequest, sweep_and_show  # noqa: PLC0415 - each command loads what it needs
 
@@ -108,11 +109,12 @@ def ablate(
     \b
     lobsim ablate oct-2025-small --seeds 20
     lobsim ablate oct-2025 --variant depeg-leads --seeds 5 --budget 40
-    lobsim ablate oct-2025-small --factor withdrawal --against liquidation-bots,account-liquidation
+    lobsim ablate oct-2025-small --factor withdrawal --against bots,accounts
 
-    Mechanisms are the scenario's [mechanisms] tables. With m of them: all on, none and each off alone come first, then
-    pairs as far as the budget goes, then Shapley shares: exact when 2^m combinations x seeds fit, else from sampled
-    orders. It resumes: results in DIR are not computed again, also when the budget grows.
+    Mechanisms are the tables \\[mechanisms.NAME] of the scenario. All on, all off
+    and each off alone come first; then pairs, if the budget allows; then Shapley
+    shares, exact when all 2^m combinations fit, else from sampled orders.
+    It resumes: no run in DIR is made again, also when the budget grows.
     """
     from lobsim.cli.ablating import AblateRequest, ablate_and_show  # noqa: PLC0415
     from lobsim.cli.sweeping import SweepRequest  # noqa: PLC0415

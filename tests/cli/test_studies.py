@@ -183,6 +183,11 @@ def test_ablations_that_make_no_sense(
     assert words in capsys.readouterr().err
 
 
+def test_help_names_the_tables_that_ablate_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ablate", "--help"]) == 0
+    assert "[mechanisms.NAME]" in capsys.readouterr().out
+
+
 # --- compare --------------------------------------------------------------------------------------------------------
 
 
