@@ -33,6 +33,7 @@ from lobsim.credit.liquidation import (
     StepState,
     bankrupt,
     begin_liquidation,
+    hand_over,
     next_step,
 )
 from lobsim.credit.loans import LoanBook
@@ -94,6 +95,7 @@ __all__ = [
     "begin_liquidation",
     "chain_marks",
     "funding_rate",
+    "hand_over",
     "lowest_terms",
     "mark_of_price",
     "mean_premium",

@@ -192,7 +192,7 @@ def bankrupt(margin: CrossMargin, account: int, insurance: int, marks: Marks | N
             raise LedgerError(f"{ledger.account_name(account)} still holds {ledger.asset_name(asset)} for open orders")
     for asset in margin.assets:
         margin.sweep(account, asset)
-    taken_over = _hand_over(margin, account, marks)
+    taken_over = hand_over(margin, account, marks)
     owed = [asset for asset in margin.assets if margin.liability(account, asset)]
     seized: dict[int, int] = {}
     insured: dict[int, int] = {}
@@ -214,8 +214,16 @@ def bankrupt(margin: CrossMargin, account: int, insurance: int, marks: Marks | N
     return Bankruptcy(seized, insured, written_off, taken_over)
 
 
-def _hand_over(margin: CrossMargin, account: int, marks: Marks | None) -> dict[str, Takeover]:
-    """Move contract positions to their liquidation accounts so that their P&L pays exactly what the account lacks."""
+def hand_over(
+    margin: CrossMargin, account: int, marks: Marks | None, *, within_cost: bool = False
+) -> dict[str, Takeover]:
+    """Move contract positions to their liquidation accounts so that their P&L pays exactly what the account lacks.
+
+    That is at the account's bankruptcy price: afterwards its assets, at `marks` and without collateral ratios, are
+    worth what it owes. Raises `LedgerError` without marks. within_cost: no position goes for more than the better of
+    its cost and its value at the mark, so that other losses of the account (on loans, say) are not put on the other
+    side of its contracts.
+    """
     held = _held(margin, account)
     if not held:
         return {}
@@ -228,6 +236,9 @@ def _hand_over(margin: CrossMargin, account: int, marks: Marks | None) -> dict[s
     notional = sum((abs(worth[book.name]) * quotes[book.name] for book in held), _ZERO)
     beyond = (lacking - sum(gains.values(), _ZERO)) / notional
     values = {book.name: worth[book.name] + -int(-beyond * abs(worth[book.name]) // 1) for book in held}
+    if within_cost:
+        most = {book.name: max(worth[book.name], book.position(account)[1]) for book in held}
+        values = {name: min(value, most[name]) for name, value in values.items()}
     held.sort(key=lambda book: book.position(account)[1] - values[book.name])  # gains first: they pay for losses
     return {book.name: book.take_over_cross(account, values[book.name]) for book in held}
 

@@ -103,8 +103,10 @@ class ContractLiquidator:
     def unload(self, market: Market, contract: ContractBook) -> None:
         """Sell (buy back) what the liquidation account has, deleverage the rest, settle with the fund.
 
-        What a price band (not the fund) keeps from being sold stays for the next mark.
+        What a halt or a price band (not the fund) keeps from being sold stays for a later mark.
         """
+        if market.halted(self._scheduler.now):
+            return
         held = contract.position(contract.liquidation)[0]
         if held:
             side = Side.SELL if held > 0 else Side.BUY

@@ -9,7 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lobsim.book.side import MAX_PRICE
-from lobsim.credit import LiquidationCase, Mark, SalePolicy, Slice, StepState, bankrupt, begin_liquidation, next_step
+from lobsim.credit import (
+    LiquidationCase,
+    Mark,
+    SalePolicy,
+    Slice,
+    StepState,
+    Takeover,
+    bankrupt,
+    begin_liquidation,
+    hand_over,
+    next_step,
+)
 from lobsim.events import Purpose, Reason, Side, TimeInForce
 from lobsim.units import NS_PER_S
 from lobsim.venue.market import Market
@@ -28,7 +39,9 @@ class AccountLiquidator:
 
     order: asset ids and names of contracts, most liquid first; what it leaves out follows in the order of listing. An
     asset is sold in the first spot market listed for it, and what it fetches there is sold on when it is not the
-    numeraire. Under an auction slices rest as limit orders at the falling price instead, renewed at every step.
+    numeraire. Once all that the account has is worth no more than it owes, its contracts are taken over at the
+    bankruptcy price, sold within their insurance fund and then deleveraged; its assets are sold on. Under an auction
+    slices rest as limit orders at the falling price, renewed at every step, instead of being sold at market.
 
     Records: ``account_liquidation_started``, ``_sale`` (asset, quanta, quote quanta received), ``_ended``;
     ``contract_liquidation_long`` and ``_short`` for contracts reduced (base asset, base quanta, notional traded, or at
@@ -87,6 +100,8 @@ class AccountLiquidator:
         marks = exchange.marks()
         if not exchange.accounts.can_value(account_id, marks):  # something without a mark has arrived meanwhile
             self._again(case, _RETRY_NS)
+            return
+        if exchange.margin.effective_leverage(account_id, marks) is None and self._give_up_contracts(account_id, marks):
             return
         step = next_step(policy, case, exchange.margin, marks, self._ranking())
         if step.state == StepState.SAFE:
@@ -200,7 +215,7 @@ class AccountLiquidator:
     def _settle_bankrupt(self, account_id: int) -> None:
         """Nothing left to sell: leftovers and what is still owed go to the insurance fund, the rest is written off.
 
-        Contract positions are taken over at the bankruptcy price, sold within the contract's fund, then deleveraged.
+        Contract positions still there are taken over at the bankruptcy price.
         """
         exchange = self._exchange
         outcome = bankrupt(exchange.margin, account_id, self._insurance_account, exchange.marks())
@@ -209,11 +224,32 @@ class AccountLiquidator:
                 if amount:
                     self._note(kind, account_id, exchange.ledger.asset_name(asset), amount, amount)
         self._note("account_bankrupt", account_id, "", 0, 0)
-        for market, contract in exchange.contract_markets:
-            taken = outcome.taken_over.get(contract.name)
+        self._unload(outcome.taken_over)
+
+    def _give_up_contracts(self, account_id: int, marks: Mapping[int, Mark]) -> bool:
+        """Of an account that is worth nothing: contracts go at the bankruptcy price. True when nothing else is left.
+
+        No position goes beyond its cost: what loans have lost is the exchange's insurance fund's, not the contract's.
+        Waits while one of their markets is halted.
+        """
+        exchange = self._exchange
+        held = [market for market, contract in exchange.contract_markets if contract.position(account_id)[0]]
+        if not held or any(market.halted(self._scheduler.now) for market in held):
+            return False
+        self._unload(hand_over(exchange.margin, account_id, marks, within_cost=True))
+        if exchange.margin.positions(account_id):
+            return False
+        del self._active[account_id]
+        self._spent.add(account_id)
+        self._note("account_bankrupt", account_id, "", 0, 0)
+        return True
+
+    def _unload(self, taken_over: Mapping[str, Takeover]) -> None:
+        for market, contract in self._exchange.contract_markets:
+            taken = taken_over.get(contract.name)
             if taken is not None:
-                exchange.contracts.note_takeover(market, contract, taken)
-                exchange.contracts.unload(market, contract)
+                self._exchange.contracts.note_takeover(market, contract, taken)
+                self._exchange.contracts.unload(market, contract)
 
     def _note(self, kind: str, account_id: int, asset: str, amount: int, value: int) -> None:
         self._recorder.credit(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lobsim.credit import Auction, ContractBook, ContractTerms, Flow, SalePolicy, TermsError, Tier
 from lobsim.events import EventKind, Purpose
 from lobsim.units import NS_PER_S
+from lobsim.venue.guards import MarketGuard
 from lobsim.venue.market import Market
 from lobsim.venue.marks import LastPriceMark
 from tests.venue.builders import BUY, SELL, Desk
@@ -62,9 +63,11 @@ def test_wrapped_collateral_a_perpetual_and_debts_in_two_assets_end_together():
     assert [venue.margin.net(account, asset) for asset in venue.assets.values()] == [0] * 4
     assert venue.contract.position(account) == (0, 0)
     rows = {row[1]: row for row in venue.log.credits}
-    assert rows["contract_liquidation_long"][4:7] == ("ETH", 5 * 10**6, 5 * 3_800 * 10_000)
-    # sold for 10 * 0.6 * 3,900; the perpetual lost 5 * 200; 40 SOL cost 205 each
-    assert rows["insurance_paid"][5] == (20_000 + 8_200 + 1_000 - 23_400) * 10_000
+    # it lacks 4,000 because of its loans: the perpetual goes at what it cost, not at 4,800
+    assert rows["contract_liquidation_long"][4:7] == ("ETH", 5 * 10**6, 5 * 4_000 * 10_000)
+    assert rows["adl"][4:7] == ("ETH", 5 * 10**6, 5 * 4_000 * 10_000)
+    # sold for 10 * 0.6 * 3,900; 40 SOL cost 205 each
+    assert rows["insurance_paid"][5] == (20_000 + 8_200 - 23_400) * 10_000
     venue.exchange.check()
 
 
@@ -86,18 +89,68 @@ def test_slices_follow_the_ranking_over_assets_and_contracts():
     desk.check()
 
 
-def test_what_nobody_buys_is_taken_over_at_the_end_and_deleveraged():
-    desk = Perpetual(policy=ALL, insurance=10**9, fund=0)
+def test_contracts_of_an_account_worth_nothing_are_taken_over_and_deleveraged():
+    desk = Perpetual(policy=ALL, fund=1_000)
     account = desk.unified("maker", usdt=10_000)
     desk.perp_order(desk.crowd, SELL, 100, 100)
     desk.perp_order(account, BUY, 100, 100)
-    desk.marked(85)
+    desk.perp_order(desk.crowd, BUY, 60, 89)
+    desk.perp_order(desk.crowd, BUY, 60, 88)
+    desk.marked(85)  # it lost 15,000 of 10,000: bankrupt at 90; the fund reaches to 89
+    assert desk.liquidated() == [(89, 60)]
+    assert [row[2:7] for row in desk.rows("adl")] == [(desk.crowd, desk.contract.liquidation, "ALT", 400, 40 * 90 * 10)]
+    assert desk.usdt(desk.reserve) == 1_000 - 600
+    assert desk.usdt(account) == 0
+    assert desk.margin.positions(account) == {}
+    kinds = [kind for kind in desk.log.credit_kinds() if kind.startswith("account") or "long" in kind]
+    assert kinds == ["account_liquidation_started", "contract_liquidation_long", "account_bankrupt"]
+    desk.check()
+
+
+def test_an_account_that_is_still_worth_something_sells_in_the_book():
+    desk = Perpetual(policy=ALL)
+    account = desk.unified("maker", usdt=10_000)
+    desk.perp_order(desk.crowd, SELL, 100, 100)
+    desk.perp_order(account, BUY, 100, 100)
+    desk.marked(91)  # 1,000 left of 10,000, margin 4,550
     desk.at(5 * NS_PER_S)
-    assert desk.exchange.liquidator.has_taken(account)
     assert desk.contract.position(account)[0] == 100  # no bids: it is tried again
-    desk.perp_order(desk.crowd, BUY, 60, 84)
+    assert desk.rows("adl") == []
+    desk.perp_order(desk.crowd, BUY, 60, 90)
     desk.at(10 * NS_PER_S)
-    assert forced(desk) == [(84, 60)]
+    assert forced(desk) == [(90, 60)]
+    assert desk.rows("contract_liquidation_long")[0][4:7] == ("ALT", 600, 60 * 90 * 10)
+    desk.check()
+
+
+def test_contracts_go_first_and_the_other_assets_are_sold_on():
+    desk = Perpetual(policy=ALL, insurance=10**9)
+    account = desk.unified("maker", usdt=10_000, alt=1_000)
+    desk.perp_order(desk.crowd, SELL, 200, 100)
+    desk.perp_order(account, BUY, 200, 100)
+    desk.order(desk.crowd, BUY, 1_000, 70)
+    desk.marked(50)  # lost 100,000, has 110,000: not worth nothing yet, but nobody buys the contract
+    assert forced(desk) == [(70, 100)]
+    desk.mark()
+    desk.at(NS_PER_S)
+    assert desk.contract.position(account) == (0, 0)
+    assert {row[6] for row in desk.rows("adl")} == {20_000 * 10 - 80_000}
+    assert desk.margin.positions(account) == {}
+    desk.check()
+
+
+def test_a_halt_keeps_contracts_of_the_bankrupt():
+    desk = Perpetual(policy=ALL, guard=MarketGuard())
+    account = desk.unified("maker", usdt=10_000)
+    desk.perp_order(desk.crowd, SELL, 100, 100)
+    desk.perp_order(account, BUY, 100, 100)
+    desk.exchange.halt(desk.perp, 10 * NS_PER_S)
+    desk.marked(85)
+    desk.at(9 * NS_PER_S)
+    assert desk.contract.position(account)[0] == 100
+    desk.at(12 * NS_PER_S)
+    assert desk.contract.position(account)[0] == 0
+    assert len(desk.rows("adl")) == 1
     desk.check()
 
 

@@ -224,6 +224,27 @@ def test_a_margin_account_hears_how_much_of_its_hedge_was_deleveraged():
     desk.check()
 
 
+def test_deleveraged_lots_add_up_over_marks():
+    desk = Perpetual()
+    account = desk.unified("maker", usdt=100_000)
+    desk.perp_order(account, SELL, 30, 100)
+    desk.perp_order(desk.crowd, BUY, 30, 100)
+    desk.isolated("first", 10, 1_000)
+    desk.isolated("second", 10, 2_000)
+    for price, adl in ((94, 10), (84, 20)):
+        assert desk.marked(price).states[-1].adl == adl
+    desk.check()
+
+
+def test_who_was_deleveraged_before_its_turn_is_not_taken_over_too():
+    desk = Perpetual()
+    long, short = desk.isolated("long", 100, 10_000), desk.isolated("short", -100, 10_000, price=80)
+    desk.marked(94)  # both are breached: 14,000 lost of 10,000, and 6,000
+    assert {row[7] for row in desk.rows("contract_liquidation_long", "contract_liquidation_short")} <= {long, short}
+    assert not len(desk.contract.isolated_positions)
+    desk.check()
+
+
 def test_a_halt_keeps_positions_until_it_ends():
     desk = Perpetual(fund=10**6, guard=MarketGuard())
     desk.isolated("long", 100, 10_000)
@@ -345,9 +366,8 @@ def test_grids_of_market_and_contract_must_agree():
         max_size=6,
     ),
     fund=st.sampled_from([0, 3_000, 10**6]),
-    maker_debt=st.booleans(),
 )
-def test_positions_and_money_add_up_after_any_fall_and_rise(holders, steps, fund, maker_debt):
+def test_positions_and_money_add_up_after_any_fall_and_rise(holders, steps, fund):
     desk = Perpetual(fund=fund, fee_ppm=5_000, taker_ppm=400, insurance=10**9)
     for number, (lots, margin, price) in enumerate(holders):
         desk.isolated(f"holder-{number}", lots, margin, price)
@@ -360,6 +380,9 @@ def test_positions_and_money_add_up_after_any_fall_and_rise(holders, steps, fund
         desk.marked(price)
         desk.check()
         assert desk.contract.position(desk.contract.liquidation)[0] == 0
-        assert not desk.contract.breached(price)
+        deleveraged = {row[7] for row in desk.rows("adl")}
+        assert deleveraged.issuperset(
+            desk.contract.breached(price)
+        )  # closed in part at a loss: the next mark's business
     desk.at(desk.clock.now + 60 * NS_PER_S)
     desk.check()

@@ -68,6 +68,7 @@ def test_no_more_than_what_is_there_moves():
     assert credit.lender.repay(1, 50_000) == 30_000
     assert credit.lender.repay(1, 1) == 0
     assert credit.lender.withdraw(1, 10_000) == 0
+    assert credit.lender.withdraw(1, 1_101) == 0
     for amount in (0, -3):
         assert (
             credit.lender.repay(1, amount) == credit.lender.top_up(1, amount) == credit.lender.withdraw(1, amount) == 0
