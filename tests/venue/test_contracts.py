@@ -324,6 +324,10 @@ def test_a_premium_in_the_own_book_raises_the_rate():
         desk.perp_order(desk.crowd, BUY, qty, price)
     desk.at(50).mark()
     assert [row[6] for row in desk.rows("funding")] == [15_000_000 - 500_000]
+    desk.perp_order(desk.crowd, SELL, 10)
+    desk.at(60).mark()  # a new interval has only its own samples
+    desk.at(150).mark()
+    assert desk.rows("funding")[1][6] == 100_000
     desk.check()
 
 

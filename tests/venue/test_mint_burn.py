@@ -78,6 +78,17 @@ def test_a_run_pays_a_spread_that_grows_with_the_pools_imbalance():
     assert chain.market.quote_ppm(UNIT) == 995_000
 
 
+def test_burning_the_volatile_coin_pushes_the_pool_the_other_way():
+    chain = Chain(price=(1, 1))
+    chain.burn_volatile(1_000 * UNIT)  # doubles the volatile side: the stable one gives up half of its 1,000
+    assert chain.market.imbalance == -500 * UNIT
+    assert chain.settle() == (1_000 * UNIT, 500 * UNIT)
+    chain.burn_stable(500 * UNIT)
+    assert chain.market.imbalance == -495 * UNIT + 500 * UNIT  # 1 % had recovered
+    chain.clock.run_until(10_000)
+    assert chain.market.imbalance == 0
+
+
 def test_the_price_may_fall_to_nothing_and_supply_outgrow_64_bits():
     chain = Chain(price=(1, 10**13))
     chain.burn_stable(500 * UNIT)
