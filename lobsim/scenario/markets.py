@@ -119,7 +119,7 @@ class Tier(Model):
 class Contract(Model):
     """Terms of a perpetual."""
 
-    tiers: tuple[Tier, ...] = Field((Tier(rate=0.02),), max_length=50)
+    tiers: tuple[Tier, ...] = Field((Tier(rate=0.01),), max_length=50)
     liquidation_fee: Share = Field(0.0, description="per notional liquidated, to the insurance fund")
     insurance: NonNegative = Field(0.0, description="insurance fund of the contract at the start, quote units")
     funding_interval: PositiveDuration = Field(8 * NS_PER_HOUR, description="funding is paid at its multiples, UTC")
