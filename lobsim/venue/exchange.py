@@ -17,7 +17,6 @@ from lobsim.events import (
     Command,
     Event,
     EventKind,
-    OrderRejected,
     Purpose,
     Reason,
     ReplaceOrder,
@@ -27,6 +26,7 @@ from lobsim.events import (
     TimeInForce,
 )
 from lobsim.venue.account_watch import AccountWatch
+from lobsim.venue.admission import admit, change
 from lobsim.venue.contract_liquidator import FUND_LIMIT, ContractLiquidator, ContractPolicy
 from lobsim.venue.funding import FundingSchedule, FundingTerms
 from lobsim.venue.holds import SpotHolds
@@ -166,12 +166,20 @@ class Exchange:
         for command in commands:
             count += 1
             if isinstance(command, SubmitOrder):
-                events = book.submit(*command) if plain else self._admit(market, command, barred, checked)
+                events = (
+                    book.submit(*command)
+                    if plain
+                    else admit(self._holds, market, command, now, barred, checked=checked)
+                )
                 recorded += events
                 if len(events) > 1 or events[0][0] != _ACCEPTED:
                     self._follow_up(market, events)
             elif isinstance(command, ReplaceOrder):
-                events = book.replace(*command) if plain else self._replace(market, command, barred, checked)
+                events = (
+                    book.replace(*command)
+                    if plain
+                    else change(self._holds, market, command, now, barred, checked=checked)
+                )
                 recorded += events
                 self._follow_up(market, events)
             else:
@@ -216,7 +224,7 @@ class Exchange:
             order = SubmitOrder(
                 order_id, side, qty, price, now, tif, account_id, purpose, False, 0, None, None, self_trade
             )
-            events = self._admit(market, order, None, False)
+            events = admit(self._holds, market, order, now, None, checked=False)
         self._recorder.events(market.instrument_id, events)
         if len(events) > 1 or events[0][0] != _ACCEPTED:
             self._follow_up(market, events)
@@ -399,49 +407,3 @@ class Exchange:
             fee = min(fee, self.ledger.free(account_id, asset))  # a spot account pays what it has: never a debt
         self.margin.cover(account_id, asset, fee)
         self.ledger.transfer(account_id, self._fee_account, asset, fee, Flow.FEE)
-
-    def _admit(self, market: Market, order: SubmitOrder, barred: Reason | None, checked: bool) -> list[Event]:
-        """Submit an order that something stands before: a bar, a guard, or what it may cost."""
-        now = self._scheduler.now
-        guard = market.guard
-        refused = barred
-        if refused is None and guard is not None:
-            refused = guard.refusal(order.side, order.price, now)
-            order = guard.bounded(order)
-        if refused is None and checked and (market.is_contract or not self._holds.accept(market, order)):
-            refused = Reason.INSUFFICIENT_FUNDS  # contracts are for margin accounts only
-        return [_rejection(order, now, refused)] if refused is not None else market.book.submit(*order)
-
-    def _replace(self, market: Market, command: ReplaceOrder, barred: Reason | None, checked: bool) -> list[Event]:
-        """Who is barred may only make an order smaller; a spot account must cover what the new order may cost."""
-        refused = barred
-        if barred is not None or market.guard is not None:
-            order = market.book.order(command.order_id)
-            if order is None or (command.price == order.price and command.qty <= order.qty):
-                refused = None
-            elif refused is None and market.guard is not None:
-                refused = market.guard.refusal(order.side, command.price, self._scheduler.now)
-        if refused is None:
-            events = self._holds.replace(market, command) if checked else market.book.replace(*command)
-            if events is not None:
-                return events
-            refused = Reason.INSUFFICIENT_FUNDS
-        order = market.book.order(command.order_id)
-        assert order is not None  # the book itself rejects the replace of an order that is gone
-        asked = SubmitOrder(command.order_id, order.side, command.qty, command.price, owner=order.owner)
-        return [_rejection(asked, self._scheduler.now, refused)._replace(kind=EventKind.REPLACE_REJECTED)]
-
-
-def _rejection(order: SubmitOrder, now: int, reason: Reason) -> OrderRejected:
-    return OrderRejected(
-        EventKind.REJECTED,
-        now,
-        order.order_id,
-        order.owner,
-        order.side,
-        order.price,
-        order.qty,
-        reason,
-        order.display_qty,
-        order.trigger_price,
-    )
