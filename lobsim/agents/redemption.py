@@ -15,6 +15,8 @@ from lobsim.errors import InputError
 from lobsim.events import Purpose, Side
 from lobsim.units import NS_PER_MINUTE, NS_PER_S
 
+_PURPOSE = Purpose.REDEMPTION
+
 
 class RedeemerParams(AccountParams):
     """Keys of an agent of kind "redeemer"; it starts with `balances` on its venue and `elsewhere.chain`."""
@@ -27,6 +29,7 @@ class RedeemerParams(AccountParams):
     )
     max_order: Positive = Field(description="quote units per order")
     reach: Positive = Field(5.0, description="an order takes no more than this multiple of the quantity at the touch")
+    rest: bool = Field(False, description="it also keeps a bid in the book, at the highest price that leaves a gain")
     chain_reserve: NonNegative = Field(0.0, description="quote units it keeps on the chain to mint with")
     poll: PositiveDuration = Field(NS_PER_S, description="how often it looks at the price")
     batch: PositiveDuration = Field(NS_PER_MINUTE, description="how often it transfers and redeems what has gathered")
@@ -38,7 +41,8 @@ class Redeemer(Agent):
 
     Above par it mints on the chain and sells on the venue. It has only its own capital, and that is bound from the
     purchase until the money is back: while withdrawals are halted it buys until it has spent everything, then stands by
-    (note `redeemer_ran_out`, discount in ppm, the first time).
+    (note `redeemer_ran_out`, discount in ppm, the first time). Without `rest` it only takes what is offered, so it does
+    nothing against sellers who hit bids below a high best ask.
 
     Bias: believes in par whatever happens; redeems minted coins again, at a loss of two fees, when the premium is gone
     before they arrive.
@@ -87,14 +91,16 @@ class Redeemer(Agent):
             return
         highest, lowest = self.limits(par)
         dear = view.best_bid is not None and view.best_bid >= lowest
+        if self.params.rest:
+            self._keep_bid(view.best_ask, highest, par, dear)
         if self._taker.ready(spec):
-            if view.best_ask is not None and view.best_ask <= highest:
+            if view.best_ask is not None and view.best_ask <= highest and not self.params.rest:
                 self._buy(view.best_ask, view.best_ask_qty, highest, par)
-            elif dear and view.best_bid is not None:
+            elif dear and view.best_bid is not None and not self._taker.rests(spec):
                 most = spec.lots(self.params.max_order, view.best_bid)
                 lots = min(gateway.balance(spec.base) // spec.base_per_lot, most, self._behind(view.best_bid_qty))
                 if lots > 0:
-                    self._taker.send(spec, Side.SELL, lots, lowest, Purpose.REDEMPTION)
+                    self._taker.send(spec, Side.SELL, lots, lowest, _PURPOSE)
         if self.clock.now >= self._next_batch:
             self._next_batch = self.clock.now + self.params.batch
             self._move(dear)
@@ -105,10 +111,26 @@ class Redeemer(Agent):
         if lots > 0:
             lots = min(lots, spec.lots(self.params.max_order, ask), self._behind(ask_qty))
             if lots > 0:
-                self._taker.send(spec, Side.BUY, lots, highest, Purpose.REDEMPTION)
-        elif not self._ran_out:
+                self._taker.send(spec, Side.BUY, lots, highest, _PURPOSE)
+        else:
+            self._run_out(ask, par)
+
+    def _keep_bid(self, ask: int | None, highest: int, par: float, dear: bool) -> None:
+        """One bid of an order's size at the highest price; a new one when it is taken, or the price another."""
+        spec, taker = self.spec, self._taker
+        if taker.rests(spec):
+            taker.recall(spec, unless_at=None if dear else highest)
+        elif highest > 0 and not dear and taker.ready(spec):
+            lots = affordable_lots(spec, self.context.gateway.balance(spec.quote), highest)
+            if lots > 0:
+                taker.rest(spec, Side.BUY, min(lots, spec.lots(self.params.max_order, highest)), highest, _PURPOSE)
+            elif ask is not None and ask <= highest:
+                self._run_out(ask, par)
+
+    def _run_out(self, ask: int, par: float) -> None:
+        if not self._ran_out:
             self._ran_out = True
-            self.context.note("redeemer_ran_out", round((1 - ask * spec.tick / par) * 1e6), "ppm")
+            self.context.note("redeemer_ran_out", round((1 - ask * self.spec.tick / par) * 1e6), "ppm")
 
     def _behind(self, touch_qty: int) -> int:
         """Lots it dares to take where it sees `touch_qty`."""

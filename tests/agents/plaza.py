@@ -8,7 +8,7 @@ from math import ceil
 
 from lobsim.agents import Context, agent_kinds
 from lobsim.agents.base import Connections
-from lobsim.events import EventKind, Reason, Side, SubmitOrder, TimeInForce
+from lobsim.events import CancelOrder, EventKind, Reason, Side, SubmitOrder, TimeInForce
 from lobsim.sim.clock import Clock, EventClass
 from lobsim.sim.gateway import Fill, InstrumentSpec
 from lobsim.sim.streams import Streams
@@ -27,6 +27,7 @@ class Market:
         self.sides = {BUY: [], SELL: []}  # resting bids and asks, best first, as [price, lots]
         self.last = None
         self.silent = False
+        self.waiting = []  # the agent's own bids: [order, lots]
 
     def set(self, bids=(), asks=()):
         self.sides = {BUY: [list(level) for level in bids], SELL: [list(level) for level in asks]}
@@ -121,7 +122,7 @@ class Venue(Place):
         self.told = self.account()
 
     def order(self, side, qty, price, purpose, tif=TimeInForce.GTC):
-        assert tif == TimeInForce.IOC
+        assert tif == TimeInForce.IOC or (tif == TimeInForce.GTC and side == BUY)
         assert qty > 0
         assert price is None or price > 0
         self._ids += 1
@@ -131,9 +132,38 @@ class Venue(Place):
         for order in commands:
             self.plaza.later(self.plaza.latency_ns, self._arrive, (self.markets[instrument_id], order))
 
+    def hit(self, name, lots):
+        """Sell into the agent's own bid."""
+        market = self.plaza.markets[name]
+        spec, now = market.spec, self.plaza.clock.now
+        order, left = market.waiting.pop()
+        taken = min(lots, left)
+        if taken < left:
+            market.waiting.append([order, left - taken])
+        notional = order.price * taken * spec.quote_per_tick_lot
+        self.add(spec.base, taken * spec.base_per_lot)
+        self.plaza.fills.append((now, name, BUY, taken, order.price, order.purpose))
+        trade = (EventKind.TRADE, now, order.order_id, order.owner, SELL, order.price, taken, order.purpose, 99, 99)
+        self.plaza.later(self.plaza.latency_ns, lambda _: self._listener(spec.instrument_id, [trade]))
+        return notional
+
+    def _cancel(self, market, order_id):
+        now = self.plaza.clock.now
+        events = []
+        for order, left in market.waiting:
+            assert order.order_id == order_id
+            self.add(market.spec.quote, order.price * left * market.spec.quote_per_tick_lot)
+            gone = (EventKind.CANCELED, now, order_id, order.owner, order.side, order.price, left)
+            events.append((*gone, Reason.IOC_REST, 0, None))
+        market.waiting.clear()
+        self.plaza.later(self.plaza.latency_ns, lambda _: self._listener(market.spec.instrument_id, events))
+
     def _arrive(self, message):
         market, order = message
         now = self.plaza.clock.now
+        if isinstance(order, CancelOrder):
+            self._cancel(market, order.order_id)
+            return
         self.orders.append((now, market.spec.name, order.side, order.qty, order.price, order.purpose))
         spec = market.spec
         events = []
@@ -153,7 +183,11 @@ class Venue(Place):
                     (EventKind.TRADE, now, 99, 99, order.side, price, lots, order.purpose, order.order_id, order.owner)
                 )
                 self.plaza.fills.append((now, spec.name, order.side, lots, price, order.purpose))
-            if left:
+            if left and order.tif == TimeInForce.GTC:
+                assert not market.waiting
+                market.waiting.append([order, left])
+                self.add(spec.quote, -order.price * left * spec.quote_per_tick_lot)  # held
+            elif left:
                 rest = (EventKind.CANCELED, now, order.order_id, order.owner, order.side, order.price, left)
                 events.append((*rest, Reason.IOC_REST, 0, None))
         self.plaza.later(self.plaza.latency_ns, lambda _: self._listener(spec.instrument_id, events))

@@ -74,6 +74,68 @@ def test_while_withdrawals_are_halted_it_runs_out_of_money_and_stops():
     assert plaza.rejections == []
 
 
+RESTING = {**TERMS, "rest": True, "max_order": 98.0}
+
+
+def test_its_bid_waits_for_sellers_and_is_renewed_when_it_is_taken():
+    plaza = issuer(money=1_000 * UNIT)
+    plaza.book.set([(80, 10)], [(100, 10)])  # nothing offered at a price that pays
+    plaza.agent("redeemer", **RESTING)
+    plaza.seconds(5)
+    ((order, lots),) = plaza.book.waiting
+    assert (order.price, lots) == (98, 100)
+    plaza.home.hit("USDE-USDT", 40)
+    plaza.seconds(7)
+    assert plaza.book.waiting[0][1] == 60
+    plaza.home.hit("USDE-USDT", 60)
+    plaza.seconds(10)
+    assert plaza.book.waiting[0][1] == 100
+    plaza.seconds(300)
+    assert sum(amount for _, action, amount in plaza.issuer.asked if action == "redeem") == 1_000
+    held = 100 * 98 * 10
+    assert plaza.home.balance("USDT") + held == 1_000 * UNIT - 98 * UNIT + 99_900
+    assert plaza.rejections == []
+
+
+def test_it_takes_what_is_offered_and_leaves_the_rest_of_the_bid():
+    plaza = issuer(money=1_000 * UNIT)
+    plaza.book.set([], [(90, 30)])
+    plaza.agent("redeemer", **RESTING)
+    plaza.seconds(5)
+    assert [fill[3:5] for fill in plaza.fills] == [(30, 90)]
+    assert plaza.book.waiting[0][1] == 70
+
+
+def test_the_bid_moves_with_par_and_goes_when_the_price_is_dear():
+    plaza = issuer(money=1_000 * UNIT, rate=1.05, converter=True)
+    plaza.home.references["RATE"] = 1.05
+    plaza.book.set([(80, 10)], [(110, 10)])
+    agent = plaza.agent("redeemer", **{**RESTING, "reference": "RATE"})
+    plaza.seconds(5)
+    assert plaza.book.waiting[0][0].price == agent.limits(1.05)[0]
+    plaza.home.references["RATE"] = 0.95
+    plaza.seconds(10)
+    assert [order.price for order, _ in plaza.book.waiting] == [agent.limits(0.95)[0]]
+    plaza.book.set([(120, 10)], [(130, 10)])
+    plaza.seconds(15)
+    assert plaza.book.waiting == []
+    assert plaza.home.balance("USDT") == 1_000 * UNIT
+
+
+def test_a_bid_without_money_says_so_once():
+    plaza = issuer(money=98 * UNIT)
+    plaza.home.halted = {"USDE"}
+    plaza.book.set([], [(100, 10)])
+    plaza.agent("redeemer", **RESTING)
+    plaza.seconds(5)
+    plaza.home.hit("USDE-USDT", 100)
+    plaza.seconds(10)
+    assert plaza.notes == []  # nothing to be had anyway
+    plaza.book.set([], [(90, 10)])
+    plaza.seconds(20)
+    assert plaza.notes == [("redeemer_ran_out", 100_000, "ppm")]
+
+
 def test_while_the_issuer_is_closed_coins_wait_on_the_chain():
     plaza = issuer()
     plaza.issuer.open = False
