@@ -165,19 +165,39 @@ def test_shorts_that_buy_back_what_liquidated_longs_had_take_open_interest_out(m
     pit.prove()
 
 
-def test_a_profit_that_is_gone_before_its_holder_acts_is_waited_for_again():
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_profit_that_is_gone_before_its_holder_acts_is_waited_for_again(side):
     pit = Pit()
-    short = pit.hold(-5)
+    position = pit.hold(5 * side, leverage=4.0)
     pit.price(0, 1_000)
     pit.traders(delay="30s")
-    pit.price(10, 890, depth=100)
-    pit.price(12, 950, depth=100)
+    pit.price(10, 1_000 + 110 * side, depth=100)
+    pit.price(12, 1_000 + 50 * side, depth=100)
     pit.seconds(400)
-    assert pit.lots(short) == [-5]
+    assert pit.lots(position) == [5 * side]
     assert pit.sent(Purpose.TAKE_PROFIT) == []
-    pit.price(410, 890, depth=100)
+    pit.price(410, 1_000 + 110 * side, depth=100)
     pit.seconds(900)
-    assert pit.lots(short) == [0]
+    assert pit.lots(position) == [0]
+
+
+def test_who_has_begun_to_close_goes_on_and_who_found_nobody_thinks_again():
+    for offered in (0, 4):
+        pit = Pit()
+        short = pit.hold(-10)
+        pit.price(0, 1_000)
+        pit.traders()
+        pit.price(10, 900)
+        if offered:
+            pit.rest(SELL, offered, 900)
+        pit.seconds(13)
+        pit.price(14, 950, depth=100)
+        pit.seconds(60)
+        assert pit.lots(short) == ([0] if offered else [-10])
+        pit.price(70, 900, depth=100)
+        pit.seconds(80)
+        assert pit.lots(short) == [0]
+        pit.prove()
 
 
 def test_part_by_part_as_the_book_allows_and_no_worse_than_the_slippage():
@@ -278,11 +298,13 @@ def test_an_order_is_never_worse_than_bankruptcy():
 def test_who_has_passed_the_target_when_the_run_begins_has_decided_to_stay():
     pit = Pit()
     long, short = pit.hold(10, price=850), pit.hold(-10, price=1_200)
-    pit.price(0, 1_000)
+    pit.price(0, 1_000, depth=100)
     pit.traders()
     pit.seconds(10)
     assert pit.lots(long, short) == [10, -10]
     pit.price(20, 1_084, depth=100)  # 10 % of 850 more than 1,000
+    pit.seconds(29)
+    assert pit.lots(long, short) == [10, -10]
     pit.price(30, 1_085, depth=100)
     pit.seconds(35)
     assert pit.lots(long, short) == [0, -10]
@@ -425,6 +447,32 @@ def test_who_took_a_profit_rests_and_may_come_back():
     pit.price(75, 640, depth=1_000)
     pit.seconds(90)
     assert [second // 10 for second, _ in pit.sent(Purpose.MOMENTUM)] == [1, 7]
+    pit.prove()
+
+
+def test_a_second_position_has_nothing_to_do_with_the_first():
+    pit = Pit()
+    pit.price(0, 1_000)
+    keys = {"orders": 1, "target": 0.1, "stop_share": 1.0, "stop": 0.5, "stop_sigma": 0.0, "cooldown": "70s"}
+    pit.traders(**{**FOLLOW, **keys})
+    pit.price(10, 900, depth=1_000)  # short from 899: stop at 989, target at 809
+    pit.price(20, 805)
+    pit.rest(SELL, 5, 806)
+    pit.price(22, 805, depth=1_000)
+    pit.price(100, 930, depth=1_000)  # long from 931: stop at 838, target at 1,024
+    pit.seconds(110)
+    (view,) = pit.door.positions()
+    assert view.lots > 0
+    pit.price(190, 995, depth=1_000)  # through the stop of the short
+    pit.price(200, 1_030)
+    pit.seconds(203)
+    pit.price(204, 1_000, depth=1_000)  # the profit is gone again
+    pit.seconds(240)
+    assert pit.door.positions() == (view,)
+    assert pit.sent(Purpose.STOP_OUT) == []
+    pit.price(250, 830, depth=1_000)
+    pit.seconds(252)
+    assert [lots for _, lots in pit.sent(Purpose.STOP_OUT)] == [-view.lots]
     pit.prove()
 
 
