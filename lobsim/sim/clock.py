@@ -17,7 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
+from heapq import heappop, heappush
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 import simpy
 from simpy.events import NORMAL, Event, EventPriority
@@ -50,10 +52,14 @@ class Clock(simpy.Environment):
         self.seed = seed
         self.events_run = 0
 
-    @property
-    def now(self) -> int:
-        """Nanoseconds since the run's start."""
-        return self._now  # type: ignore[return-value]  # SimPy keeps an int where all delays are ints
+    if TYPE_CHECKING:
+
+        @property
+        def now(self) -> int:
+            """Nanoseconds since the run's start."""
+            ...
+    else:
+        now = property(attrgetter("_now"), doc="Nanoseconds since the run's start.")  # no Python call: it is hot
 
     def schedule(self, event: Event, priority: EventPriority | int = NORMAL, delay: int = 0) -> None:  # type: ignore[override]
         """SimPy's own events (timeouts of processes) wake agents; its urgent ones (starts, interrupts) come first."""
@@ -79,7 +85,8 @@ class Clock(simpy.Environment):
         event._value = value
         event.callbacks = [lambda done: callback(done._value)]
         priority = event_class << _TIE_BITS | tie_key(key, time_ns)
-        super().schedule(event, priority, time_ns - self.now)  # type: ignore[arg-type]
+        # as SimPy does in `schedule`
+        heappush(self._queue, (time_ns, priority, next(self._eid), event))  # type: ignore[misc]
 
     def run_until(self, end_ns: int, every_ns: int = 0, on_progress: Callable[[int], None] | None = None) -> None:
         """Run all events up to and including `end_ns`; calls `on_progress(now)` about every `every_ns`.
@@ -88,16 +95,21 @@ class Clock(simpy.Environment):
         """
         if end_ns < self._now:
             raise ValueError(f"cannot run until {end_ns} ns: it is {self._now} ns already")
-        step = self.step
         queue = self._queue
-        next_report = every_ns
+        next_report = every_ns if on_progress is not None else end_ns + 1
         count = 0
         while queue and queue[0][0] <= end_ns:
-            step()
+            now, _, _, event = heappop(queue)  # from here to the check as SimPy's `step` does, without a call
+            self._now = now
+            callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
+            for callback in callbacks:
+                callback(event)
+            if not event._ok and not hasattr(event, "_defused"):
+                raise event._value  # a process failed
             count += 1
-            if on_progress is not None and self.now >= next_report:
-                on_progress(self.now)
-                next_report = self.now - self.now % every_ns + every_ns
+            if now >= next_report and on_progress is not None:
+                on_progress(int(now))
+                next_report = int(now) - int(now) % every_ns + every_ns
         self.events_run += count
         self._now = end_ns
 
@@ -114,15 +126,14 @@ class Alarm(Event):
         self._key = session_key(clock.seed, name)
         self._class = event_class << _TIE_BITS
         self._calls = [lambda _: callback()]
-        self._schedule = super(Clock, clock).schedule
 
     def arm(self, time_ns: int) -> None:
         """Ring at `time_ns`; ValueError for a moment in the past, or when the alarm is armed already."""
-        delay = time_ns - self.clock._now
-        if delay < 0 or self.callbacks is not None:
-            raise ValueError(f"cannot arm for {time_ns} ns at {self.clock.now} ns: it is past, or the alarm is armed")
-        self.callbacks = self._calls  # SimPy takes the list off when it runs the event
-        self._schedule(self, self._class | tie_key(self._key, time_ns), delay)
+        clock = self.clock
+        if time_ns < clock._now or self.callbacks is not None:
+            raise ValueError(f"cannot arm for {time_ns} ns at {clock.now} ns: it is past, or the alarm is armed")
+        self.callbacks = self._calls  # taken off when the event is run
+        heappush(clock._queue, (time_ns, self._class | tie_key(self._key, time_ns), next(clock._eid), self))
 
 
 def every(clock: Clock, event_class: EventClass, name: str, interval_ns: int, callback: Callable[[], None]) -> Alarm:

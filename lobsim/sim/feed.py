@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic, TypeVar
 
-from lobsim.sim.latency import LatencyModel
+from lobsim.sim.latency import ConstantLatency, LatencyModel
 
 T = TypeVar("T")
 
@@ -35,33 +35,52 @@ class Feed(Generic[T]):
 class FeedReader(Generic[T]):
     """One party's delayed view of a feed. Items never overtake each other."""
 
-    __slots__ = ("_arrival_ns", "_feed", "_latency", "_latest", "_next", "extra_ns")
+    __slots__ = ("_arrival_ns", "_constant_ns", "_extra_ns", "_feed", "_latency", "_latest", "_next")
 
     def __init__(self, feed: Feed[T], latency: LatencyModel, extra_ns: int = 0) -> None:
         self._feed = feed
         self._latency = latency
+        self._constant_ns = latency.ns + extra_ns if isinstance(latency, ConstantLatency) else None
         self._next = 0
         self._arrival_ns: int | None = None
         self._latest: T | None = None
-        self.extra_ns = extra_ns
+        self._extra_ns = extra_ns
 
     def latest(self, now_ns: int) -> T | None:
-        """Newest item that has arrived by `now_ns`; None before the first. Amortised O(1) per item."""
+        """Newest item that has arrived by `now_ns`; None before the first. Amortised O(1) per item.
+
+        Each item's latency is drawn once, in order of publication. O(1) where the latency is always the same and
+        nothing is under way.
+        """
         feed = self._feed
         items = feed.items
-        while True:
-            position = self._next - feed.first
-            if position < 0:
-                self._next = feed.first
-                self._arrival_ns = None
-                continue
-            if position >= len(items):
-                return self._latest
-            sent_ns, item = items[position]
-            if self._arrival_ns is None:
-                self._arrival_ns = sent_ns + self._latency.sample(sent_ns) + self.extra_ns
-            if self._arrival_ns > now_ns:
-                return self._latest
-            self._latest = item
-            self._next += 1
+        position = self._next - feed.first
+        count = len(items)
+        if position >= count:
+            return self._latest
+        if position < 0:
+            position = 0
             self._arrival_ns = None
+        if self._constant_ns is not None:
+            sent_by = now_ns - self._constant_ns
+            if items[-1][0] <= sent_by:
+                position = count
+            while position < count and items[position][0] <= sent_by:
+                position += 1
+            if position + feed.first > self._next:
+                self._latest = items[position - 1][1] if position else self._latest
+        else:
+            arrival_ns = self._arrival_ns
+            sample, extra_ns = self._latency.sample, self._extra_ns
+            while position < count:
+                sent_ns, item = items[position]
+                if arrival_ns is None:
+                    arrival_ns = sent_ns + sample(sent_ns) + extra_ns
+                if arrival_ns > now_ns:
+                    break
+                self._latest = item
+                position += 1
+                arrival_ns = None
+            self._arrival_ns = arrival_ns
+        self._next = feed.first + position
+        return self._latest

@@ -19,14 +19,14 @@ class LatencyModel(Protocol):
 class ConstantLatency:
     """Always the same. Bias: no queueing and no bursts, so a race is always won by the nearer party."""
 
-    __slots__ = ("_ns",)
+    __slots__ = ("ns",)
 
     def __init__(self, ns: int) -> None:
-        self._ns = ns
+        self.ns = ns
 
     def sample(self, time_ns: int) -> int:
         """The constant."""
-        return self._ns
+        return self.ns
 
 
 class LognormalLatency:
