@@ -72,6 +72,8 @@ class Ledger:
         self._asset_ids: dict[str, int] = {}
         self._quanta: list[Decimal] = []
         self._account_ids: dict[str, int] = {}
+        self._asset_names: list[str] = []
+        self._account_names: list[str] = [""]
         self._base_floors: list[int] = [0]
         self._rows: list[_Rows] = []
         # By account id: 1 once a posting or a contract changed the account; who watches it (`watch`) sets it back to 0.
@@ -95,6 +97,7 @@ class Ledger:
         )
         self._quanta.append(step)
         self._asset_ids[name] = len(self._asset_ids)
+        self._asset_names.append(name)
         return self._asset_ids[name]
 
     def open_account(self, name: str, *, overdraft: bool = False) -> int:
@@ -103,6 +106,7 @@ class Ledger:
             raise LedgerError(f"account name {name!r} is empty or in use")
         floor = _NO_FLOOR if overdraft else 0
         self._account_ids[name] = len(self._base_floors)
+        self._account_names.append(name)
         self._base_floors.append(floor)
         self.touched.append(0)
         for rows in self._rows:
@@ -150,15 +154,15 @@ class Ledger:
             raise LedgerError(f"no account {name!r}") from None
 
     def asset_name(self, asset: int) -> str:
-        """Name of an asset id; O(assets)."""
+        """Name of an asset id; raises `LedgerError`. O(1)."""
         self._known(1, asset)
-        return self.assets[asset]
+        return self._asset_names[asset]
 
     def account_name(self, account: int) -> str:
-        """Name of an account id; O(accounts), for messages and reports."""
+        """Name of an account id; raises `LedgerError`. O(1)."""
         if not 1 <= account < len(self._base_floors):
             raise LedgerError(f"no account {account}; ids go from 1 to {len(self._base_floors) - 1}")
-        return self.accounts[account - 1]
+        return self._account_names[account]
 
     def quantum(self, asset: int) -> Decimal:
         """What one quantum of the asset is in its own units."""

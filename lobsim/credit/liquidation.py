@@ -96,7 +96,7 @@ class _Position(NamedTuple):
 
     key: int | str
     amount: int
-    price: Fraction
+    price: Mark
     contract: ContractBook | None
 
 
@@ -136,7 +136,7 @@ def begin_liquidation(margin: CrossMargin, account: int, marks: Marks) -> Liquid
     contract_marks = {book.name: _contract_mark(book, account) for book in _held(margin, account)}
     case = LiquidationCase(account, started, Fraction(0), contract_marks)
     positions = _positions(margin, case, marks)
-    gross = sum((abs(position.amount) * position.price for position in positions), Fraction(0))
+    gross = sum((abs(position.amount) * Fraction(*position.price) for position in positions), _ZERO)
     return case._replace(gross_value=gross, amounts={each.key: abs(each.amount) for each in positions})
 
 
@@ -165,8 +165,8 @@ def next_step(
         elif policy.parallel:
             amount = min(size, -(-case.amounts.get(key, size) * policy.fraction_ppm // PPM))
         else:
-            amount = min(size, -(-budget // price))
-            budget -= amount * price
+            amount = min(size, -(-budget * price[1] // price[0]))
+            budget -= amount * Fraction(*price)
         if amount < 1:
             break
         side = Side.SELL if signed > 0 else Side.BUY
@@ -252,11 +252,11 @@ def _positions(margin: CrossMargin, case: LiquidationCase, marks: Marks) -> list
     found = []
     for asset, net in sorted(margin.positions(case.account).items()):
         if asset != margin.numeraire:
-            found.append(_Position(asset, net, Fraction(*case.marks.get(asset) or _mark(marks, asset)), None))
+            found.append(_Position(asset, net, case.marks.get(asset) or _mark(marks, asset), None))
     for book in _held(margin, case.account):
         ticks = case.contract_marks.get(book.name) or _contract_mark(book, case.account)
-        quote = Fraction(*case.marks.get(book.quote) or _worth(margin, marks, book.quote))
-        found.append(_Position(book.name, book.position(case.account)[0], ticks * book.unit * quote, book))
+        over, under = case.marks.get(book.quote) or _worth(margin, marks, book.quote)
+        found.append(_Position(book.name, book.position(case.account)[0], (ticks * book.unit * over, under), book))
     return found
 
 

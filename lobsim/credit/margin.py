@@ -247,7 +247,15 @@ class CrossMargin:
 
     def positions(self, account: int) -> dict[int, int]:
         """Net position by asset, where it is not 0."""
-        return {asset: net for asset in self._terms if (net := self.net(account, asset))}
+        debts = self._enrolled(account)
+        found = {}
+        for asset, column in self._columns.items():
+            net = column[account]
+            if asset in debts:
+                net -= debts[asset].owed(self._indices[asset].value)
+            if net:
+                found[asset] = net
+        return found
 
     # --- margin -----------------------------------------------------------------------------------------------------
 
@@ -358,7 +366,7 @@ class CrossMargin:
         for asset, column in self._columns.items():
             net = column[account]
             liability = 0
-            if asset in debts:
+            if debts and asset in debts:
                 liability = debts[asset].owed(self._indices[asset].value)
                 net -= liability
             if changes and asset in changes:

@@ -79,7 +79,10 @@ def value_account(
     common = 1
     for asset, net, liability, (numerator, under) in exposures:
         over = numerator
-        if under != common:
+        if common % under == 0:
+            if under != common:
+                over *= common // under
+        else:
             shared = lcm(common, under)
             over *= shared // under
             grow, common = shared // common, shared
