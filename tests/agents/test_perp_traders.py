@@ -191,7 +191,8 @@ def test_who_has_begun_to_close_goes_on_and_who_found_nobody_thinks_again():
         if offered:
             pit.rest(SELL, offered, 900)
         pit.seconds(13)
-        pit.price(14, 950, depth=100)
+        pit.price(14, 950)
+        pit.price(16, 950, depth=100)
         pit.seconds(60)
         assert pit.lots(short) == ([0] if offered else [-10])
         pit.price(70, 900, depth=100)
@@ -466,7 +467,8 @@ def test_a_second_position_has_nothing_to_do_with_the_first():
     pit.price(190, 995, depth=1_000)  # through the stop of the short
     pit.price(200, 1_030)
     pit.seconds(203)
-    pit.price(204, 1_000, depth=1_000)  # the profit is gone again
+    pit.price(204, 1_000)  # the profit is gone again
+    pit.price(206, 1_000, depth=1_000)
     pit.seconds(240)
     assert pit.door.positions() == (view,)
     assert pit.sent(Purpose.STOP_OUT) == []
