@@ -180,8 +180,10 @@ def next_step(
 def bankrupt(margin: CrossMargin, account: int, insurance: int, marks: Marks | None = None) -> Bankruptcy:
     """End an account that has debts and nothing left to sell.
 
-    Contracts it still has are taken over where the account's own equity, without collateral ratios, is 0: beyond (or
-    before) each one's mark by the same share of its notional (`marks` are needed then, or `LedgerError` is raised).
+    Contracts it still has are taken over at their marks, or, when that leaves the account under water, where its own
+    equity without collateral ratios is 0: beyond each mark by the same share of its notional. (`marks` are needed then,
+    or `LedgerError` is raised.)
+
     Its own cash repays first. Leftovers too small to trade go to the insurance account (`SEIZE`), which pays the debts
     in kind as far as its balances reach (`INSURANCE`); the rest is written off at the pool's expense (`BAD_DEBT`).
     An account without debts is left alone. Raises `LedgerError` when something is still held for open orders.
@@ -217,7 +219,7 @@ def bankrupt(margin: CrossMargin, account: int, insurance: int, marks: Marks | N
 def hand_over(
     margin: CrossMargin, account: int, marks: Marks | None, *, within_cost: bool = False
 ) -> dict[str, Takeover]:
-    """Move contract positions to their liquidation accounts so that their P&L pays exactly what the account lacks.
+    """Move contract positions to their liquidation accounts so that their P&L pays what the account lacks.
 
     That is at the account's bankruptcy price: afterwards its assets, at `marks` and without collateral ratios, are
     worth what it owes. Raises `LedgerError` without marks. within_cost: no position goes for more than the better of
@@ -234,7 +236,7 @@ def hand_over(
     worth = {book.name: book.position(account)[0] * _contract_mark(book, account) * book.unit for book in held}
     gains = {book.name: (worth[book.name] - book.position(account)[1]) * quotes[book.name] for book in held}
     notional = sum((abs(worth[book.name]) * quotes[book.name] for book in held), _ZERO)
-    beyond = (lacking - sum(gains.values(), _ZERO)) / notional
+    beyond = max(_ZERO, lacking - sum(gains.values(), _ZERO)) / notional
     values = {book.name: worth[book.name] + -int(-beyond * abs(worth[book.name]) // 1) for book in held}
     if within_cost:
         most = {book.name: max(worth[book.name], book.position(account)[1]) for book in held}

@@ -50,7 +50,7 @@ class ReferenceEconomy:
 
     def __init__(self, treasury, pool, lender, custody, rates_ppm):
         self.now = 0
-        self.treasury = treasury  # may overdraw
+        self.overdrafts = {treasury}
         self.pool = pool
         self.lender = lender
         self.custody = custody
@@ -61,7 +61,7 @@ class ReferenceEconomy:
         self.loans = {}  # loan id -> [account, collateral, ReferenceDebt]
 
     def free(self, account, asset):
-        return 10**60 if account == self.treasury else self.balance[account, asset] - self.held[account, asset]
+        return 10**60 if account in self.overdrafts else self.balance[account, asset] - self.held[account, asset]
 
     def move(self, src, dst, asset, amount, reason):
         assert self.free(src, asset) >= amount

@@ -204,17 +204,19 @@ def test_what_is_left_is_taken_over_where_the_account_has_nothing_left():
     desk.check()
 
 
-def test_several_contracts_share_what_is_lacking_by_their_notional():
+@pytest.mark.parametrize(("owed", "beyond", "left"), [(280, 80, 0), (200, 0, 0), (120, 0, 80)])
+def test_several_contracts_share_what_is_lacking_by_their_notional(owed, beyond, left):
     desk = Desk()
-    desk.margin.borrow(desk.maker, USDT, 120)
-    desk.ledger.transfer(desk.maker, desk.street, USDT, 120, Flow.WITHDRAW)
+    desk.margin.borrow(desk.maker, USDT, owed)
+    desk.ledger.transfer(desk.maker, desk.street, USDT, owed, Flow.WITHDRAW)
     desk.long(desk.alt, 10, 10)  # 200
     desk.long(desk.sol, -50, 10)  # 1000
-    desk.sol.mark_price = 8  # P&L +200, 800: at the marks 80 are too many, 8 % of 1000
+    desk.sol.mark_price = 8  # 800 now: P&L 200
     outcome = bankrupt(desk.margin, desk.maker, desk.fund, MARKS)
-    assert outcome.taken_over["ALT-PERP"].bankruptcy_value == 200 - 16
-    assert outcome.taken_over["SOL-PERP"].bankruptcy_value == -800 - 64
-    assert desk.margin.positions(desk.maker) == {}
+    assert outcome.taken_over["ALT-PERP"].bankruptcy_value == 200 + beyond // 5
+    assert outcome.taken_over["SOL-PERP"].bankruptcy_value == -800 + beyond * 4 // 5
+    assert desk.ledger.balance(desk.maker, USDT) == left
+    assert not desk.margin.liability(desk.maker, USDT)
     desk.check()
 
 
