@@ -136,9 +136,12 @@ class MarketMaker(Agent):
         """Bring the situation up to date with what this look has shown."""
         situation = self.situation
         venue = pair.gateway.account_id
-        newest = self._feed_ns[venue] = max(self._feed_ns[venue], feed_ns)
-        self._feed_age_ns[venue] = now - newest
-        situation.feed_age_ns = max(self._feed_age_ns.values())
+        newest = self._feed_ns[venue]
+        if feed_ns > newest:
+            newest = self._feed_ns[venue] = feed_ns
+        ages = self._feed_age_ns
+        ages[venue] = now - newest
+        situation.feed_age_ns = now - newest if len(ages) == 1 else max(ages.values())
         situation.forgiven = now <= self._grace_until
         is_alarmed = self.away_since is None and not situation.forgiven and pair.volatility_above(self.ratio_limit)
         if is_alarmed != pair.is_alarmed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lobsim.credit import LoanView, Mark
 from lobsim.events import CancelOrder, Command, Event, EventKind, Purpose, SelfTrade, Side, SubmitOrder, TimeInForce
@@ -98,7 +98,9 @@ class Gateway:
         key = session_key(clock.seed, name)
         self._orders = Line(clock, EventClass.MESSAGE, key, order_latency, self._arrive)
         self._reports = Line(clock, EventClass.DELIVERY, key, feed_latency, self._deliver)
-        self._readers: dict[tuple[str, int | str], FeedReader[Any]] = {}
+        self._views: dict[int, FeedReader[MarketView]] = {}
+        self._accounts: FeedReader[AccountView] | None = None
+        self._references: dict[str, FeedReader[float]] = {}
         self._purse = purse
 
     @property
@@ -133,27 +135,24 @@ class Gateway:
 
     def view(self, instrument_id: int) -> MarketView | None:
         """The newest market data that has reached the agent."""
-        reader = self._readers.get(("market", instrument_id))
+        reader = self._views.get(instrument_id)
         if reader is None:
-            reader = self._reader("market", instrument_id, self._feeds.markets[instrument_id])
-        view: MarketView | None = reader.latest(self._clock.now)
-        return view
+            reader = self._views[instrument_id] = FeedReader(self._feeds.markets[instrument_id], self._feed_latency)
+        return reader.latest(self._clock.now)
 
     def account(self) -> AccountView | None:
         """The newest state of the own margin account that has reached the agent."""
-        reader = self._readers.get(("account", self.account_id))
+        reader = self._accounts
         if reader is None:
-            reader = self._reader("account", self.account_id, self._feeds.accounts[self.account_id])
-        view: AccountView | None = reader.latest(self._clock.now)
-        return view
+            reader = self._accounts = FeedReader(self._feeds.accounts[self.account_id], self._feed_latency)
+        return reader.latest(self._clock.now)
 
     def reference(self, name: str) -> float | None:
         """The newest outside reference value (quote units) that has reached the agent."""
-        reader = self._readers.get(("reference", name))
+        reader = self._references.get(name)
         if reader is None:
-            reader = self._reader("reference", name, self._feeds.references[name])
-        value: float | None = reader.latest(self._clock.now)
-        return value
+            reader = self._references[name] = FeedReader(self._feeds.references[name], self._feed_latency)
+        return reader.latest(self._clock.now)
 
     @property
     def purse(self) -> Purse:
@@ -189,10 +188,6 @@ class Gateway:
     def _deliver(self, message: tuple[int, list[Event]]) -> None:
         if self.on_events is not None:
             self.on_events(*message)
-
-    def _reader(self, kind: str, key: int | str, feed: Feed[Any]) -> FeedReader[Any]:
-        reader = self._readers[(kind, key)] = FeedReader(feed, self._feed_latency)
-        return reader
 
 
 class CrowdGateway:

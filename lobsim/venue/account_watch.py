@@ -9,6 +9,8 @@ from lobsim.credit import MarginStatus, MarginView, Mark
 from lobsim.events import Reason
 from lobsim.venue.ports import AccountView, Recording
 
+_FLAT = (0, 0)
+
 if TYPE_CHECKING:
     from lobsim.venue.exchange import Exchange
 
@@ -72,7 +74,7 @@ class AccountWatch:
         contracts = {
             market.instrument_id: lots
             for market, contract in exchange.contract_markets
-            if (lots := contract.position(account_id)[0])
+            if (lots := contract.cross_positions.get(account_id, _FLAT)[0])
         }
         publish(
             AccountView(

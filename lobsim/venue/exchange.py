@@ -158,7 +158,8 @@ class Exchange:
         recorded: list[Event] = []
         if now != book.time_ns:
             recorded += book.advance(now)
-            self._follow_up(market, recorded)
+            if recorded:
+                self._follow_up(market, recorded)
         checked = account_id in self._spot
         barred = self._barred.get(account_id)
         plain = barred is None and market.guard is None and not checked
@@ -250,9 +251,10 @@ class Exchange:
         now = self._scheduler.now
         if now < self._stalled_until_ns:
             return
+        feeds = self._feeds
         for market in self.markets:
             view = market.published = market.view(now)
-            self._feeds[market.instrument_id](now, view)
+            feeds[market.instrument_id](now, view)
 
     def stall(self, until_ns: int) -> None:
         """Publish no market data before then: agents and indices go on with what they saw last."""
@@ -344,7 +346,7 @@ class Exchange:
 
     def _requote(self, market: Market, now: int) -> None:
         """Record the best prices when they changed."""
-        quotes = market.quotes()
+        quotes = market.book.quotes()
         if quotes != market.quoted:
             market.quoted = quotes
             self._recorder.quote(market.instrument_id, now, *quotes)
@@ -354,20 +356,23 @@ class Exchange:
 
         Plain acceptances and cancels that their owner asked for are not reported: nothing follows from them.
         """
-        for event in events:
-            if event[0] == _TRADE:
-                self._settle(market, event)
-            elif self._held:
-                self._holds.release(event)
         sessions = self._sessions
         reports: dict[int, list[Event]] = {}
         for event in events:
-            if event[0] == _ACCEPTED:
+            kind = event[0]
+            if kind == _ACCEPTED:
                 continue
-            if event[3] in sessions:
-                reports.setdefault(event[3], []).append(event)
-            if event[0] in _TWO_SIDED and event[9] in sessions and event[9] != event[3]:
-                reports.setdefault(event[9], []).append(event)
+            if kind == _TRADE:
+                self._settle(market, event)
+            elif self._held:
+                self._holds.release(event)
+            owner = event[3]
+            if owner in sessions:
+                reports.setdefault(owner, []).append(event)
+            if kind in _TWO_SIDED:
+                other = event[9]
+                if other != owner and other in sessions:
+                    reports.setdefault(other, []).append(event)
         for account_id, own in reports.items():
             sessions[account_id].report(market.instrument_id, own)
 
@@ -395,9 +400,11 @@ class Exchange:
             self.margin.settle_trade(
                 buyer, seller, market.base, base, market.quote, notional, buyer_release, seller_release
             )
-        if self._fees.maker_ppm or self._fees.taker_ppm:
-            self._charge(maker, market, notional * self._fees.maker_ppm // PPM)
-            self._charge(taker, market, notional * self._fees.taker_ppm // PPM)
+        maker_ppm, taker_ppm = self._fees
+        if maker_ppm:
+            self._charge(maker, market, notional * maker_ppm // PPM)
+        if taker_ppm:
+            self._charge(taker, market, notional * taker_ppm // PPM)
 
     def _charge(self, account_id: int, market: Market, fee: int) -> None:
         if market.contract is not None and account_id == market.contract.liquidation:

@@ -113,7 +113,8 @@ class Market:
 
     def view(self, time_ns: int) -> MarketView:
         """What the feed publishes now."""
-        return MarketView(time_ns, *self.quotes(), self.book.last_price, self.mark_price)
+        book = self.book
+        return tuple.__new__(MarketView, (time_ns, *book.quotes(), book.last_price, self.mark_price))
 
 
 def whole(value: Decimal, quantum: Decimal, what: str, asset: str) -> int:
