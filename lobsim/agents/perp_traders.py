@@ -273,10 +273,6 @@ class PerpTraders(WatchingCrowd):
             self._rest_is_over(number, trader)
             return
         lots = self.spec.lots(trader.stake, self._price)
-        if not lots:
-            trader.stage = _Stage.RESTING  # too dear, for now
-            self.call(number, self.params.cooldown)
-            return
         side = Side.BUY if self._change > 0 else Side.SELL
         limit = self._limit(is_sale=side == Side.SELL)
         opening = self._door.open(side, lots, limit, trader.leverage, Purpose.MOMENTUM)

@@ -296,6 +296,30 @@ def test_an_order_is_never_worse_than_bankruptcy():
     pit.prove()
 
 
+def test_a_bankruptcy_price_between_two_ticks_keeps_to_the_better_one():
+    pit = Pit()
+    long, short = pit.hold(10, leverage=7.0), pit.hold(-10, leverage=7.0)  # 857.14 and 1,142.86
+    pit.rest(BUY, 1, 858)
+    pit.rest(BUY, 9, 857)
+    pit.rest(SELL, 1, 1_142)
+    pit.rest(SELL, 9, 1_143)
+    assert pit.door.close(long, 10, None, Purpose.STOP_OUT) == (1, 858)
+    assert pit.door.close(short, 10, None, Purpose.STOP_OUT) == (1, 1_142)
+    pit.prove()
+
+
+def test_nothing_is_sent_where_there_is_nothing_to_do():
+    pit = Pit()
+    position = pit.hold(-10)
+    seen = len(pit.log.seen)
+    nothing = (0, 0)
+    assert pit.door.close(position, 0, None, Purpose.STOP_OUT) == nothing
+    assert pit.door.close(position, 10, 0, Purpose.STOP_OUT) == nothing
+    assert pit.door.close(position + 1, 10, None, Purpose.STOP_OUT) == nothing
+    assert pit.door.open(SELL, 0, None, 5.0, Purpose.MOMENTUM) == (None, nothing)
+    assert len(pit.log.seen) == seen
+
+
 def test_who_has_passed_the_target_when_the_run_begins_has_decided_to_stay():
     pit = Pit()
     long, short = pit.hold(10, price=850), pit.hold(-10, price=1_200)
@@ -478,14 +502,49 @@ def test_a_second_position_has_nothing_to_do_with_the_first():
     pit.prove()
 
 
+def test_a_second_short_is_not_stopped_where_the_first_would_have_been():
+    pit = Pit()
+    pit.price(0, 1_000)
+    keys = {"orders": 1, "target": 0.1, "stop_share": 1.0, "stop": 0.5, "stop_sigma": 0.0, "cooldown": "70s"}
+    pit.traders(**{**FOLLOW, **keys}, sides="short")
+    pit.price(10, 900, depth=1_000)  # short from 899: stop at 989, target at 809
+    pit.price(20, 805, depth=1_000)
+    pit.price(95, 985, depth=1_000)
+    pit.price(165, 930, depth=1_000)  # short from 929: stop at 1,022
+    pit.price(180, 1_000, depth=1_000)
+    pit.seconds(190)
+    assert len(pit.door.positions()) == 1
+    pit.price(200, 1_023, depth=1_000)
+    pit.seconds(210)
+    assert len(pit.sent(Purpose.STOP_OUT)) == 1
+    assert len(pit.sent(Purpose.TAKE_PROFIT)) == 1
+    assert pit.door.positions() == ()
+    pit.prove()
+
+
+def test_a_stake_of_less_than_a_lot_waits_for_a_lower_price():
+    pit = Pit()
+    pit.price(0, 1_000)
+    pit.traders(**{**FOLLOW, "orders": 1, "capacity": 8.5, "window": "1h"})
+    pit.price(10, 900, depth=10)
+    pit.seconds(60)
+    assert pit.sent(Purpose.MOMENTUM) == []
+    pit.price(70, 840, depth=10)
+    pit.seconds(120)
+    assert pit.sent(Purpose.MOMENTUM)[0][1] == -1
+
+
 def test_a_return_that_came_back_meanwhile_is_not_followed():
     pit = Pit()
     pit.price(0, 1_000)
     pit.traders(**{**FOLLOW, "delay": "1000s", "window": "100h"})
     pit.price(10, 900, depth=1_000)
     pit.price(11, 990, depth=1_000)
-    pit.seconds(5_000)
+    pit.seconds(9_000)
     assert pit.sent(Purpose.MOMENTUM) == []
+    pit.price(9_001, 900, depth=1_000)
+    pit.seconds(20_000)
+    assert len(pit.sent(Purpose.MOMENTUM)) == 10
 
 
 def test_a_position_is_backed_by_what_the_contract_asks_for_at_least():
@@ -494,7 +553,15 @@ def test_a_position_is_backed_by_what_the_contract_asks_for_at_least():
     opening = pit.door.open(SELL, 10, None, 5.0, Purpose.MOMENTUM)
     assert pit.contract.isolated(opening.position_id).margin == 999 * TICK_LOT * 10 // 3
     assert pit.door.open(SELL, 10, None, 5.0, Purpose.MOMENTUM) == (None, (0, 0))
-    assert pit.door.open(SELL, 0, None, 5.0, Purpose.MOMENTUM) == (None, (0, 0))
+    pit.prove()
+
+
+def test_a_margin_is_rounded_up():
+    pit = Pit()
+    pit.rest(BUY, 10, 999)
+    opening = pit.door.open(SELL, 10, None, 7.0, Purpose.MOMENTUM)
+    assert opening.fill == (10, 9_990)
+    assert pit.contract.isolated(opening.position_id).margin == -(-9_990 * TICK_LOT // 7)
     pit.prove()
 
 

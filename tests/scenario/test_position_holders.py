@@ -53,15 +53,15 @@ def test_whose_it_is_does_not_change_a_population_nor_does_switching_the_crowd_o
     assert drawn[0] == drawn[1] == drawn[2]
 
 
-def test_leverages_live_and_are_no_higher_than_the_most(tmp_path: Path) -> None:
+def test_positions_live_and_their_margins_are_rounded_up(tmp_path: Path) -> None:
     document = managed()
-    document["positions"]["longs"] |= {"count": 500, "leverage_low": 60, "leverage_high": 75, "entry_sigma": 0.05}
+    document["positions"]["longs"] |= {"count": 500, "leverage_low": 75, "leverage_high": 75, "entry_sigma": 0.05}
     simulation, _ = rehearse(load_scenario(written(tmp_path, document)))
     market = simulation.market("ETH-PERP")[1]
     contract = market.contract
     assert contract is not None
     views = [view for view in (contract.isolated(number) for number in contract) if view and view.lots > 0]
-    assert all(view.margin >= ceil(view.entry_value / 75) for view in views)
+    assert all(view.margin == ceil(view.entry_value / 75) for view in views)
     assert contract.breached(market.book.tick_grid.floor(4000)) == []
 
 
