@@ -163,11 +163,11 @@ def _key(value: int, profit: int, entry: int, equity: Fraction | None, age: int)
     """(class, minus score, age): sorts from first to last in line."""
     if equity is not None and equity <= 0:
         return (0 if profit > 0 else 3), Fraction(0), age
-    share = Fraction(profit, max(1, entry))
-    leverage = Fraction(1) if equity is None else abs(value) / equity
+    entry = max(1, entry)
+    over, under = (1, 1) if equity is None else (abs(value) * equity.denominator, equity.numerator)  # the leverage
     if profit > 0:
-        return 1, -share * leverage, age
-    return 2, -share / leverage, age
+        return 1, Fraction(-profit * over, entry * under), age
+    return 2, Fraction(-profit * under, entry * over), age
 
 
 def _score(key: _Key) -> Fraction | None:

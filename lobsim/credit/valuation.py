@@ -41,6 +41,9 @@ class ContractSide(NamedTuple):
     cost: int
 
 
+_NO_SIDE = ContractSide(0, 0, 0, 0, 0)
+
+
 def contract_sides(account: int, contracts: Sequence[ContractBook]) -> dict[int, ContractSide]:
     """By quote asset, for the contracts in which the account has a position; without a mark they count at cost."""
     sides: dict[int, ContractSide] = {}
@@ -56,16 +59,13 @@ def contract_sides(account: int, contracts: Sequence[ContractBook]) -> dict[int,
         maintenance = notional * rate - deduction
         for _, rate, deduction in book.brackets[1:]:
             maintenance = max(maintenance, notional * rate - deduction)
-        before = sides.get(book.quote)
-        if before is None:
-            before = ContractSide(0, 0, 0, 0, 0)
-        sides[book.quote] = ContractSide(
-            before.unrealised + value - cost,
-            before.maintenance + maintenance,
-            before.long_value + max(0, value),
-            before.short_value + max(0, -value),
-            before.cost + cost,
-        )
+        unrealised, needed, long_value, short_value, paid = sides.get(book.quote, _NO_SIDE)
+        if value > 0:
+            long_value += value
+        else:
+            short_value -= value
+        summed = (unrealised + value - cost, needed + maintenance, long_value, short_value, paid + cost)
+        sides[book.quote] = tuple.__new__(ContractSide, summed)
     return sides
 
 
@@ -111,4 +111,4 @@ def value_account(
             equity += value * PPM
         debt += liability * over
         maintenance += liability * over * rate
-    return Valuation(equity, maintenance, collateral, market, short, debt, contracts, common)
+    return tuple.__new__(Valuation, (equity, maintenance, collateral, market, short, debt, contracts, common))

@@ -30,6 +30,7 @@ __all__ = ["Alarm", "Clock", "EventClass", "every", "session_key", "tie_key"]
 
 _MASK = (1 << 64) - 1
 _TIE_BITS = 64
+_ARMED: list[Any] = []
 
 
 def session_key(seed: int, name: str) -> int:
@@ -80,10 +81,7 @@ class Clock(simpy.Environment):
         """
         if time_ns < self._now:
             raise ValueError(f"cannot call at {time_ns} ns: it is {self._now} ns already")
-        event = Event(self)
-        event._ok = True
-        event._value = value
-        event.callbacks = [lambda done: callback(done._value)]
+        event = Call(callback, value)
         priority = event_class << _TIE_BITS | tie_key(key, time_ns)
         # as SimPy does in `schedule`
         heappush(self._queue, (time_ns, priority, next(self._eid), event))  # type: ignore[misc]
@@ -99,19 +97,36 @@ class Clock(simpy.Environment):
         next_report = every_ns if on_progress is not None else end_ns + 1
         count = 0
         while queue and queue[0][0] <= end_ns:
-            now, _, _, event = heappop(queue)  # from here to the check as SimPy's `step` does, without a call
+            now, _, _, event = heappop(queue)
             self._now = now
-            callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
-            for callback in callbacks:
-                callback(event)
-            if not event._ok and not hasattr(event, "_defused"):
-                raise event._value  # a process failed
+            kind: type[object] = event.__class__
+            if kind is Alarm:
+                event.callbacks = None  # type: ignore[assignment]
+                event.ring()  # type: ignore[attr-defined]
+            elif kind is Call:
+                event.callback(event.value)  # type: ignore[attr-defined]
+            else:  # as in SimPy's `step`
+                callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
+                for callback in callbacks:
+                    callback(event)
+                if not event._ok and not hasattr(event, "_defused"):
+                    raise event._value  # a process failed
             count += 1
             if now >= next_report and on_progress is not None:
                 on_progress(int(now))
                 next_report = int(now) - int(now) % every_ns + every_ns
         self.events_run += count
         self._now = end_ns
+
+
+class Call:
+    """A queued call of ``callback(value)``: all that `Clock.call_at` needs of an event, at a third of the price."""
+
+    __slots__ = ("callback", "value")
+
+    def __init__(self, callback: Callable[[Any], None], value: Any) -> None:
+        self.callback = callback
+        self.value = value
 
 
 class Alarm(Event):
@@ -125,14 +140,14 @@ class Alarm(Event):
         self._value = None
         self._key = session_key(clock.seed, name)
         self._class = event_class << _TIE_BITS
-        self._calls = [lambda _: callback()]
+        self.ring = callback
 
     def arm(self, time_ns: int) -> None:
         """Ring at `time_ns`; ValueError for a moment in the past, or when the alarm is armed already."""
         clock = self.clock
         if time_ns < clock._now or self.callbacks is not None:
             raise ValueError(f"cannot arm for {time_ns} ns at {clock.now} ns: it is past, or the alarm is armed")
-        self.callbacks = self._calls  # taken off when the event is run
+        self.callbacks = _ARMED  # taken off when it rings
         heappush(clock._queue, (time_ns, self._class | tie_key(self._key, time_ns), next(clock._eid), self))
 
 
