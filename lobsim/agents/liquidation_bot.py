@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Annotated, Literal
 
 from pydantic import Field
-from simpy.events import Event as SimEvent
 
 from lobsim.agents.base import Agent, AgentParams, Context, Positive, PositiveDuration
 from lobsim.events import Event, EventKind, Purpose, Side, TimeInForce
+from lobsim.sim.clock import Alarm, EventClass
 from lobsim.units import NS_PER_MS, NS_PER_S
 
 
@@ -42,32 +41,36 @@ class LiquidationBot(Agent):
         self._unsold = 0
         self._selling: set[int] = set()
         self._quanta = int(1 / context.spec.quote_quantum)
+        self._alarm = Alarm(self.clock, EventClass.WAKE, f"{context.name}/poll", self._poll)
         context.gateway.listen(self._on_events)
         for lender in context.lenders:
             lender.on_result = self._on_result
 
-    def run(self) -> Generator[SimEvent, None, None]:
-        """Look for loans at every poll, spend no more than the capacity."""
+    def start(self) -> None:
+        """Look for loans at every poll, from a random phase."""
+        self._alarm.arm(self.clock.now + int(self.stream.uniform() * self.params.poll))
+
+    def _poll(self) -> None:
+        """Take breached loans on, spend no more than the capacity."""
         params = self.params
-        yield self.sleep(int(self.stream.uniform() * params.poll))
-        while True:
-            self._budget = min(params.capacity, self._budget + params.capacity * params.poll / NS_PER_S)
-            for lender, asked in zip(self.context.lenders, self._asked, strict=True):
-                breached = lender.breached()
-                if not breached:
+        self._alarm.arm(self.clock.now + params.poll)
+        self._budget = min(params.capacity, self._budget + params.capacity * params.poll / NS_PER_S)
+        for lender, asked in zip(self.context.lenders, self._asked, strict=True):
+            breached = lender.breached()
+            if not breached:
+                if asked:
                     asked.clear()
-                    continue
-                now = self.clock.now
-                free = [loan for loan in breached if asked.get(loan, -1) < now]
-                while free and self._budget > 0:
-                    loan = free.pop(self.stream.below(len(free)))
-                    spend = min(self._budget, params.capacity / 5)
-                    lender.liquidate(loan, int(spend * self._quanta))
-                    asked[loan] = now + 2 * params.order_latency + 2 * params.feed_latency + NS_PER_S
-                    self._budget -= spend
-            if self._unsold:
-                self._sell()
-            yield self.sleep(params.poll)
+                continue
+            now = self.clock.now
+            free = [loan for loan in breached if asked.get(loan, -1) < now]
+            while free and self._budget > 0:
+                loan = free.pop(self.stream.below(len(free)))
+                spend = min(self._budget, params.capacity / 5)
+                lender.liquidate(loan, int(spend * self._quanta))
+                asked[loan] = now + 2 * params.order_latency + 2 * params.feed_latency + NS_PER_S
+                self._budget -= spend
+        if self._unsold:
+            self._sell()
 
     def _on_result(self, _loan_id: int, _repaid: int, seized: int) -> None:
         if seized:

@@ -76,19 +76,10 @@ def value_account(
 ) -> Valuation:
     """Sum up (asset, net, liability, mark) and the contracts; every quote asset in `sides` must be among them."""
     equity = maintenance = collateral = market = short = debt = contracts = 0
-    common = 1
-    for asset, net, liability, (numerator, under) in exposures:
-        over = numerator
-        if common % under == 0:
-            if under != common:
-                over *= common // under
-        else:
-            shared = lcm(common, under)
-            over *= shared // under
-            grow, common = shared // common, shared
-            if grow != 1:
-                equity, maintenance, collateral = equity * grow, maintenance * grow, collateral * grow
-                market, short, debt, contracts = market * grow, short * grow, debt * grow, contracts * grow
+    known = list(exposures)
+    common = lcm(*[mark[1] for _, _, _, mark in known])
+    for asset, net, liability, (numerator, under) in known:
+        over = numerator if under == common else numerator * (common // under)
         ratio, rate, _ = terms[asset]
         value = net * over
         spot = value
@@ -105,10 +96,13 @@ def value_account(
         else:
             short -= spot
         if net > 0:
-            collateral += value * ratio
-            equity += value * ratio
+            value *= ratio
+            collateral += value
+            equity += value
         else:
             equity += value * PPM
-        debt += liability * over
-        maintenance += liability * over * rate
+        if liability:
+            value = liability * over
+            debt += value
+            maintenance += value * rate
     return tuple.__new__(Valuation, (equity, maintenance, collateral, market, short, debt, contracts, common))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic, TypeVar
 
-from lobsim.sim.latency import ConstantLatency, LatencyModel
+from lobsim.sim.latency import ConstantLatency, LatencyModel, LognormalLatency
 
 T = TypeVar("T")
 
@@ -35,12 +35,13 @@ class Feed(Generic[T]):
 class FeedReader(Generic[T]):
     """One party's delayed view of a feed. Items never overtake each other."""
 
-    __slots__ = ("_arrival_ns", "_constant_ns", "_extra_ns", "_feed", "_latency", "_latest", "_next")
+    __slots__ = ("_arrival_ns", "_constant_ns", "_draw", "_extra_ns", "_feed", "_latency", "_latest", "_next")
 
     def __init__(self, feed: Feed[T], latency: LatencyModel, extra_ns: int = 0) -> None:
         self._feed = feed
         self._latency = latency
         self._constant_ns = latency.ns + extra_ns if isinstance(latency, ConstantLatency) else None
+        self._draw = latency.draw if isinstance(latency, LognormalLatency) else None
         self._next = 0
         self._arrival_ns: int | None = None
         self._latest: T | None = None
@@ -71,11 +72,11 @@ class FeedReader(Generic[T]):
                 self._latest = items[position - 1][1] if position else self._latest
         else:
             arrival_ns = self._arrival_ns
-            sample, extra_ns = self._latency.sample, self._extra_ns
+            draw, extra_ns = self._draw, self._extra_ns
             while position < count:
                 sent_ns, item = items[position]
                 if arrival_ns is None:
-                    arrival_ns = sent_ns + sample(sent_ns) + extra_ns
+                    arrival_ns = sent_ns + extra_ns + (draw() if draw is not None else self._latency.sample(sent_ns))
                 if arrival_ns > now_ns:
                     break
                 self._latest = item

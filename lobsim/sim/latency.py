@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from math import exp, log
 from typing import Protocol
 
@@ -32,16 +33,16 @@ class ConstantLatency:
 class LognormalLatency:
     """Median and log-standard-deviation. Bias: draws are independent, real delays come in bursts."""
 
-    __slots__ = ("_mu", "_normal", "_sigma")
+    __slots__ = ("draw",)
+
+    draw: Callable[[], int]
 
     def __init__(self, median_ns: int, sigma: float, stream: Stream) -> None:
-        self._mu = log(median_ns)
-        self._sigma = sigma
-        self._normal = stream.normal
+        self.draw = _lognormal(log(median_ns), sigma, stream.normal).__next__
 
     def sample(self, time_ns: int) -> int:
-        """A new lognormal draw, whole nanoseconds."""
-        return int(exp(self._mu + self._sigma * self._normal()))
+        """A new lognormal draw, whole nanoseconds: `draw` whatever the time."""
+        return self.draw()
 
 
 class DegradedLatency:
@@ -59,3 +60,8 @@ class DegradedLatency:
         """The inner model's draw, stretched inside the window."""
         ns = self._inner.sample(time_ns)
         return int(ns * self._factor) if self._start_ns <= time_ns < self._end_ns else ns
+
+
+def _lognormal(mu: float, sigma: float, normal: Callable[[], float]) -> Iterator[int]:
+    while True:
+        yield int(exp(mu + sigma * normal()))

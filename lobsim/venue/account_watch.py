@@ -60,8 +60,8 @@ class AccountWatch:
         self, account_id: int, publish: Callable[[AccountView], None], marks: Mapping[int, Mark], *, record: bool
     ) -> None:
         exchange = self._exchange
-        liquidator = exchange.liquidator
-        view = exchange.margin.view(account_id, marks)
+        liquidator, margin = exchange.liquidator, exchange.margin
+        view = margin.view(account_id, marks)
         in_liquidation = liquidator.has_taken(account_id)
         if record:
             self._record(account_id, view)
@@ -70,7 +70,8 @@ class AccountWatch:
         if not in_liquidation:
             barred = view.status >= MarginStatus.NO_NEW_ORDERS
             exchange.bar(account_id, Reason.MARGIN_TOO_LOW if barred else None)
-        net = {self._name(asset): qty for asset, qty in exchange.margin.positions(account_id).items()}
+        names = self._names
+        net = {names.get(asset) or self._name(asset): qty for asset, qty in margin.positions(account_id).items()}
         contracts = {
             market.instrument_id: lots
             for market, contract in exchange.contract_markets

@@ -23,7 +23,8 @@ class Scene(Desk):
         if account is None:
             account = self.unified(name, usdt=10**12, alt=10**9)
         accounts = self.feeds.accounts[account] = Feed()
-        self.exchange.watch_account(account, lambda view: accounts.publish(view.time_ns, view))
+        if account in self.exchange.margin:
+            self.exchange.watch_account(account, lambda view: accounts.publish(view.time_ns, view))
         return Gateway(self.clock, self.exchange, self.feeds, name, account, _latency(order), _latency(feed))
 
     def crowd_gateway(self, name="crowd", order=0, feed=0):
