@@ -119,13 +119,13 @@ class CrossMargin(Borrowing):
             if self._status(self._value(account, marks)) >= status
         ]
 
-    def suspects(self, marks: Marks, level_ppm: int) -> list[int]:
-        """All accounts whose margin level may be at most `level_ppm`, in order of enrolment.
+    def suspects(self, marks: Marks, level_ppm: int, skip: Container[int] = ()) -> list[int]:
+        """All accounts but those in `skip` whose margin level may be at most `level_ppm`, in order of enrolment.
 
         Every account that is there, has negative equity, or lacks a mark, and hardly any other: `status` decides.
         O(touched accounts x assets) and a few numpy products over all accounts.
         """
-        return self._preselection.at_or_below(marks, level_ppm)
+        return self._preselection.at_or_below(marks, level_ppm, skip)
 
     def approximate_equities(self, marks: Marks) -> tuple[Sequence[int], NDArray[np.float64], NDArray[np.float64]]:
         """(accounts, equities in numeraire quanta, how far each may be off) in floats, for preselections."""

@@ -8,7 +8,7 @@ times the gross value of all it has and owes, plus a quantum of every asset (deb
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -69,8 +69,8 @@ class Preselection:
         self._net = np.zeros((room, assets))
         self._accounts.clear()
 
-    def _refresh(self) -> int:
-        """Bring rows up to date; returns how many there are. O(touched x assets)."""
+    def _refresh(self, skip: Container[int]) -> int:
+        """Bring rows up to date but those of accounts in `skip`; returns how many there are. O(touched x assets)."""
         touched = self._ledger.touched
         if len(self._debts) > self._room or len(self._contracts) != self._books:
             self._shape(max(self._room, 64, 2 * len(self._debts)))
@@ -87,8 +87,9 @@ class Preselection:
         del view  # a bytearray that is looked at cannot grow
         for row in changed:
             account = self._accounts[row]
-            touched[account] = 0
-            self._fill(row, account)
+            if account not in skip:
+                touched[account] = 0
+                self._fill(row, account)
         return count
 
     def _fill(self, row: int, account: int) -> None:
@@ -105,9 +106,12 @@ class Preselection:
             np.abs(self._lots[row], out=self._sizes[row])
             np.maximum(self._largest, self._sizes[row], out=self._largest)
 
-    def values(self, marks: Marks) -> tuple[list[int], _Matrix, _Matrix, _Matrix]:
-        """(accounts, equity, maintenance, room for error) in numeraire quanta; without a mark the room is infinite."""
-        count = self._refresh()
+    def values(self, marks: Marks, skip: Container[int] = ()) -> tuple[list[int], _Matrix, _Matrix, _Matrix]:
+        """(accounts, equity, maintenance, room for error) in numeraire quanta; without a mark the room is infinite.
+
+        Rows of accounts in `skip` mean nothing.
+        """
+        count = self._refresh(skip)
         assets = list(self._terms)
         known = [marks.get(asset) or ((1, 1) if asset == self._numeraire else None) for asset in assets]
         prices = np.array([0.0 if mark is None else mark[0] / mark[1] for mark in known])
@@ -155,9 +159,13 @@ class Preselection:
                 margin += beyond * ((upper.rate_ppm - lower.rate_ppm) / PPM)
         return unrealised, margin, notional + np.abs(costs) @ quotes
 
-    def at_or_below(self, marks: Marks, level_ppm: int) -> list[int]:
-        """Every account whose margin level is at most `level_ppm` or that has negative equity, and a few more."""
-        accounts, equity, maintenance, slack = self.values(marks)
+    def at_or_below(self, marks: Marks, level_ppm: int, skip: Container[int] = ()) -> list[int]:
+        """Every account whose margin level is at most `level_ppm` or that has negative equity, and a few more.
+
+        None of those in `skip`.
+        """
+        accounts, equity, maintenance, slack = self.values(marks, skip)
         level = level_ppm / PPM
         suspects = (equity - level * maintenance <= slack * (1.0 + level)) & (slack > 0)
-        return [accounts[row] for row in np.flatnonzero(suspects).tolist()]
+        found = [accounts[row] for row in np.flatnonzero(suspects).tolist()]
+        return [account for account in found if account not in skip] if skip else found

@@ -37,6 +37,8 @@ _ECHOED = tuple(_SLOTS.index(name) for name in ("price_ticks", "qty_lots", "slot
 _INT64_MAX = 2**63 - 1
 _SCHEMAS = {table: polars_schema(table) for table in TABLES}
 _Batches: TypeAlias = list[tuple[pl.Series, npt.NDArray[np.uint32]]]
+_Levels: TypeAlias = Sequence[tuple[int, int]]
+_Book: TypeAlias = tuple[int, int, int, int, _Levels, _Levels]  # keyframe, seq, time_ns, instrument_id, bids, asks
 
 
 class Recorder:
@@ -76,6 +78,8 @@ class Recorder:
             table: [] for table in TABLES if table not in ("orders", "trades")
         }
         self._quotes = self._rows["quotes"]
+        self._books: list[_Book] = []  # keyframes that have not become rows of `depth` yet
+        self._book_levels = 0
         self._batches: _Batches = []
         self._frames: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
         self._pending = dict.fromkeys(TABLES, 0)
@@ -123,13 +127,15 @@ class Recorder:
         bids: Sequence[tuple[int, int]],
         asks: Sequence[tuple[int, int]],
     ) -> None:
-        """Keyframe of all displayed levels (ticks, lots), between two commands, after the events handed over so far."""
+        """Keyframe of all displayed levels (ticks, lots), between two commands, after the events handed over so far.
+
+        The lists are kept: do not change them afterwards.
+        """
         seq = self.events_count + len(self._events)
-        key = (self._keyframes, seq, time_ns, instrument_id)
-        rows = self._rows["depth"]
-        rows += [(*key, side, price, qty) for side, levels in ((0, bids), (1, asks)) for price, qty in levels]
+        self._books.append((self._keyframes, seq, time_ns, instrument_id, bids, asks))
+        self._book_levels += len(bids) + len(asks)
         self._keyframes += 1
-        if len(rows) >= self._batch:
+        if self._book_levels >= self._batch:
             self._drain("depth")
 
     def account(
@@ -176,6 +182,7 @@ class Recorder:
     def counts(self) -> dict[str, int]:
         """Rows handed over per table; trades are counted when they reach their part."""
         counts = {table: self._counts[table] + len(rows) for table, rows in self._rows.items()}
+        counts["depth"] += self._book_levels
         return {"orders": self.events_count + len(self._events), "trades": self._counts["trades"], **counts}
 
     def close(self, *, end_ns: int | None = None, summary: Mapping[str, object] | None = None) -> str:
@@ -239,6 +246,9 @@ class Recorder:
         if table == "orders":
             self._columnise_events()
             return
+        if table == "depth":
+            self._columnise_books()
+            return
         rows = self._rows[table]
         if rows:
             self._frames[table].append(_frame_of(table, rows))
@@ -256,6 +266,14 @@ class Recorder:
             self.events_count += len(events)
             events.clear()
             self._owners = [(0, self._instrument_id)]
+
+    def _columnise_books(self) -> None:
+        if self._books:
+            self._frames["depth"].append(_frame_of_books(self._books))
+            self._pending["depth"] += self._book_levels
+            self._counts["depth"] += self._book_levels
+            self._books.clear()
+            self._book_levels = 0
 
     # --- columns to parts -------------------------------------------------------------------------------------------
 
@@ -320,6 +338,18 @@ def _frame_of(table: str, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
             for (name, dtype), values in zip(_SCHEMAS[table].items(), zip(*rows, strict=True), strict=True)
         ]
     )
+
+
+def _frame_of_books(books: Sequence[_Book]) -> pl.DataFrame:
+    sides = [(side, levels) for book in books for side, levels in ((0, book[4]), (1, book[5]))]
+    sizes = np.array([len(levels) for _, levels in sides])
+    slots = chain.from_iterable(chain.from_iterable(levels for _, levels in sides))
+    price_qty = np.fromiter(slots, dtype=np.int64, count=2 * int(sizes.sum()))
+    per_book = sizes.reshape(-1, 2).sum(axis=1)
+    columns = [np.repeat(np.array(values), per_book) for values in list(zip(*books, strict=True))[:4]]
+    columns += [np.repeat(np.array([side for side, _ in sides]), sizes), price_qty[::2], price_qty[1::2]]
+    schema = _SCHEMAS["depth"].items()
+    return pl.DataFrame([pl.Series(name, c).cast(dtype) for (name, dtype), c in zip(schema, columns, strict=True)])
 
 
 def _orders_of(raw: pl.DataFrame) -> pl.DataFrame:

@@ -47,10 +47,9 @@ class AccountWatch:
         margin, liquidator = exchange.margin, exchange.liquidator
         if len(self._watched) == len(margin.accounts):
             return
-        for account_id in margin.suspects(marks, margin.thresholds.liquidation_ppm):
+        for account_id in margin.suspects(marks, margin.thresholds.liquidation_ppm, self._watched):
             if (
-                account_id not in self._watched
-                and not liquidator.has_taken(account_id)
+                not liquidator.has_taken(account_id)
                 and (not unmarked or self.can_value(account_id, marks))
                 and margin.status(account_id, marks) == MarginStatus.LIQUIDATION
             ):
