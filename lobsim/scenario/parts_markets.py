@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from lobsim.scenario.windows import ConverterWindow, IssuerWindow, MintBurnWindo
 from lobsim.scenario.wiring import RATE_UNITS, ppm
 from lobsim.sim.tapes import FIRST_FOREIGN_ID
 from lobsim.sim.window import Figure, Request
-from lobsim.venue.contract_liquidator import AT_MARKET, FUND_LIMIT
+from lobsim.venue.contract_liquidator import AT_MARKET, FUND_LIMIT, NEVER
 from lobsim.venue.exchange import Exchange, FeeModel
 from lobsim.venue.funding import FundingTerms
 from lobsim.venue.guards import CircuitBreaker, MarketGuard
@@ -54,6 +55,7 @@ def build_exchange(sim: Simulation, name: str, venue: Venue) -> Exchange:
     margin = CrossMargin(ledger, pool, ledger.asset(sim.file.scenario.numeraire), terms)
     sale = venue.account_liquidation
     policy = SalePolicy("slices", ppm(sale.fraction), sale.pause, ppm(sale.target_level)) if sale.enabled else None
+    contracts = venue.contract_liquidation
     order = None if venue.liquidation_order is None else [ledger.asset(asset) for asset in venue.liquidation_order]
     return Exchange(
         name,
@@ -67,7 +69,7 @@ def build_exchange(sim: Simulation, name: str, venue: Venue) -> Exchange:
         fees=FeeModel(ppm(venue.maker_fee_bps / 10_000), ppm(venue.taker_fee_bps / 10_000)),
         sale_policy=policy,
         first_order_id=FIRST_FOREIGN_ID if sim.file.tapes else 1,  # a tape's orders keep their recorded ids
-        contract_policy=_CONTRACT_POLICIES[venue.contract_liquidation.limit],
+        contract_policy=_CONTRACT_POLICIES[contracts.limit] if contracts.enabled else NEVER,
         liquidation_order=order,
     )
 
@@ -171,14 +173,22 @@ def build_desk(sim: Simulation) -> TransferDesk | None:
 
 
 class BuiltWindow:
-    """A window with the actions agents may ask it for, and the figures it tells everyone."""
+    """A window with the actions agents may ask it for, the figures it tells everyone, and what is outstanding of it.
+
+    supplies: by asset that it issues, quanta in existence at the moment.
+    """
 
     def __init__(
-        self, window: Issuer | Converter | MintBurn, actions: dict[str, Request], figures: dict[str, Figure]
+        self,
+        window: Issuer | Converter | MintBurn,
+        actions: dict[str, Request],
+        figures: dict[str, Figure],
+        supplies: dict[str, Callable[[], int]],
     ) -> None:
         self.window = window
         self.actions = actions
         self.figures = figures
+        self.supplies = supplies
 
     def is_open(self) -> bool:
         """Whether it answers at all."""
@@ -189,6 +199,7 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
     """An issuer, converter or mint-and-burn market; a disabled one is closed."""
     ledger = sim.ledger
     window: Issuer | Converter | MintBurn
+    supplies: dict[str, Callable[[], int]] = {}
     if isinstance(table, MintBurnWindow):
         market = sim.market(table.instrument)[1]
         oracle = build_mark(sim, table.oracle, market.tick)
@@ -214,6 +225,8 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
         )
         figures: dict[str, Figure] = {"quote_ppm": mint_burn.quote_ppm}
         actions: dict[str, Request] = {"burn": mint_burn.burn_stable, "swap_back": mint_burn.burn_volatile}
+        supplies[table.stable] = _supply(ledger, stable, table.stable_supply)
+        supplies[table.coin] = _supply(ledger, ledger.asset(table.coin), table.coin_supply)
     elif isinstance(table, IssuerWindow):
         asset = ledger.asset(table.asset)
         reserve = sim.account(f"{name}.reserve", "system")
@@ -232,8 +245,8 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
             terms=terms,
         )
         actions = {"mint": issuer.mint, "redeem": issuer.redeem}
-        before = None if table.supply is None else int(table.supply / float(ledger.quantum(asset)))
-        figures = {"fee_ppm": lambda _: issuer.terms.fee_ppm, "supply": lambda _: _supply(ledger, asset, before)}
+        supply = supplies[table.asset] = _supply(ledger, asset, table.supply)
+        figures = {"fee_ppm": lambda _: issuer.terms.fee_ppm, "supply": lambda _: supply()}
     else:
         wrapped = ledger.asset(table.wrapped)
         reserve = sim.account(f"{name}.reserve", "system")
@@ -255,11 +268,12 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
         figures = {"fee_ppm": lambda _: converter.terms.fee_ppm}
     if not table.enabled:
         window.halt()
-    return BuiltWindow(window, actions, figures)
+    return BuiltWindow(window, actions, figures, supplies)
 
 
-def _supply(ledger: Ledger, asset: int, before: int | None) -> int:
-    """Quanta outstanding: those `before` the run, given or not, more what was minted and less what was redeemed."""
-    if before is None:
-        return ledger.issued(asset) - ledger.burned(asset)
-    return before + ledger.issued(asset, Flow.MINT) - ledger.burned(asset, Flow.REDEEM)
+def _supply(ledger: Ledger, asset: int, given: float | None) -> Callable[[], int]:
+    """Quanta outstanding: those before the run, `given` or in it, more what was minted and less what was redeemed."""
+    if given is None:
+        return lambda: ledger.issued(asset) - ledger.burned(asset)
+    before = int(given / float(ledger.quantum(asset)))
+    return lambda: before + ledger.issued(asset, Flow.MINT) - ledger.burned(asset, Flow.REDEEM)

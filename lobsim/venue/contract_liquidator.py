@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 class ContractPolicy(NamedTuple):
     """How a taken-over position is sold.
 
-    fund_limit: no worse than where the insurance fund is used up; without, at any price. Bias: one order a position, so
-    a large one walks the book at once.
+    fund_limit: no worse than where the insurance fund is used up; without, at any price. takes_over: False leaves
+    breached positions alone, whatever they lose. Bias: one order a position, so a large one walks the book at once.
     """
 
     name: str
     fund_limit: bool = True
+    takes_over: bool = True
 
 
 FUND_LIMIT = ContractPolicy("fund-limit")
 AT_MARKET = ContractPolicy("at-market", fund_limit=False)
+NEVER = ContractPolicy("never", takes_over=False)
 
 
 class ContractLiquidator:
@@ -78,6 +80,8 @@ class ContractLiquidator:
     def _liquidate(self, market: Market, contract: ContractBook, mark: int) -> None:
         if contract.position(contract.liquidation)[0]:
             self.unload(market, contract)  # what a price band kept from being sold before
+        if not self.policy.takes_over:
+            return
         for position_id in contract.breached(mark):
             if position_id not in contract.isolated_positions:
                 continue  # deleveraged meanwhile

@@ -10,7 +10,7 @@ from lobsim.credit import ContractBook, ContractTerms, Flow, Tier
 from lobsim.errors import GridError
 from lobsim.events import EventKind, Purpose, Reason, SelfTrade, SubmitOrder, TimeInForce
 from lobsim.units import NS_PER_S
-from lobsim.venue.contract_liquidator import AT_MARKET, FUND_LIMIT
+from lobsim.venue.contract_liquidator import AT_MARKET, FUND_LIMIT, NEVER
 from lobsim.venue.funding import FundingTerms
 from lobsim.venue.guards import MarketGuard
 from lobsim.venue.market import Market
@@ -184,6 +184,15 @@ def test_at_market_sells_at_any_price_and_leaves_what_the_fund_cannot_pay():
     assert desk.usdt(desk.reserve) == 0
     assert [row[5] for row in desk.rows("contract_uncovered")] == [40_000 - 1_000]
     desk.check()
+
+
+def test_under_the_policy_never_a_breached_position_stays_whatever_it_loses():
+    desk = Perpetual(fund=1_000, contract_policy=NEVER)
+    position = desk.isolated("long", 100, 10_000)
+    desk.marked(80)
+    assert position in desk.contract.isolated_positions
+    assert not desk.rows("contract_liquidation_long")
+    desk.contract.check()
 
 
 def test_deleveraging_takes_the_most_profitable_and_most_leveraged_first():
