@@ -146,6 +146,11 @@ class Borrowing:
 
         Raises `InsufficientFunds` (an empty pool, a plain account without funds); nothing has changed then.
         """
+        if buyer not in self._debts and seller not in self._debts:  # nobody borrows, nobody repays
+            self.ledger.settle_trade(
+                buyer, seller, base, base_amount, quote, quote_amount, buyer_release, seller_release
+            )
+            return
         free = self.ledger.free
         bought = quote_amount - buyer_release - free(buyer, quote)
         sold = base_amount - seller_release - free(seller, base)

@@ -191,7 +191,9 @@ class Exchange:
                 else:
                     events = book.advance(*command)
                 recorded += events
-                if self._held:
+                if checked:
+                    self._follow_up(market, events)  # its owner waits for the money that is free again
+                elif self._held:
                     for event in events:
                         self._holds.release(event)
         self.messages += count
@@ -354,7 +356,8 @@ class Exchange:
     def _follow_up(self, market: Market, events: list[Event]) -> None:
         """Settle trades, release what was held, and report to whoever listens.
 
-        Plain acceptances and cancels that their owner asked for are not reported: nothing follows from them.
+        Plain acceptances, and cancels that the owner of a margin account asked for, are not reported: nothing follows
+        from them.
         """
         sessions = self._sessions
         reports: dict[int, list[Event]] = {}
@@ -410,7 +413,8 @@ class Exchange:
         if market.contract is not None and account_id == market.contract.liquidation:
             return  # the fund pays no fees to its own exchange
         asset = market.quote
-        if account_id not in self.margin:
+        if account_id in self.margin:
+            self.margin.cover(account_id, asset, fee)
+        else:
             fee = min(fee, self.ledger.free(account_id, asset))  # a spot account pays what it has: never a debt
-        self.margin.cover(account_id, asset, fee)
         self.ledger.transfer(account_id, self._fee_account, asset, fee, Flow.FEE)

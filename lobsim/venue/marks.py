@@ -77,17 +77,19 @@ class AverageLastMark:
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
         self._prices: deque[tuple[int, int]] = deque()
+        self._sum = 0
 
     def update(self, book: OrderBook, time_ns: int) -> int | None:
         """Mean over the window, rounded down to a tick; mid before the first trade."""
+        prices = self._prices
         last = book.last_price if book.last_price is not None else mid_price(book)
         if last is not None:
-            self._prices.append((time_ns, last))
-        while len(self._prices) > 1 and self._prices[0][0] <= time_ns - self._window_ns:
-            self._prices.popleft()
-        if not self._prices:
-            return None
-        return max(1, sum(price for _, price in self._prices) // len(self._prices))
+            prices.append((time_ns, last))
+            self._sum += last
+        oldest = time_ns - self._window_ns
+        while len(prices) > 1 and prices[0][0] <= oldest:
+            self._sum -= prices.popleft()[1]
+        return max(1, self._sum // len(prices)) if prices else None
 
 
 # --- from outside ---------------------------------------------------------------------------------------------------

@@ -197,3 +197,18 @@ def test_an_account_belongs_to_one_margin_system_only():
     bare = ContractBook("BARE", desk.ledger, desk.ledger.add_asset("SOL", 1), TIERS, 1, desk.outside)
     with pytest.raises(LedgerError, match="without terms"):
         other.add_contract(bare)
+
+
+def test_who_is_skipped_is_no_suspect_and_is_looked_at_anew_by_the_next_who_asks():
+    desk = Desk(2)
+    for account in desk.accounts:
+        desk.ledger.issue(account, ALT, 1_000, Flow.DEPOSIT)
+        desk.margin.borrow(account, USDT, 900)
+        desk.ledger.transfer(account, desk.outside, USDT, 900, Flow.WITHDRAW)
+    marks = {ALT: (1, 2)}
+    first, second = desk.accounts
+    assert desk.margin.suspects(marks, 1_050_000, {first}) == [second]
+    assert desk.margin.suspects(marks, 1_050_000) == [first, second]
+    desk.ledger.issue(first, ALT, 10**9, Flow.DEPOSIT)
+    assert desk.margin.suspects(marks, 1_050_000, {first}) == [second]
+    assert desk.margin.suspects(marks, 1_050_000) == [second]
