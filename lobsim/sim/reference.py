@@ -17,8 +17,8 @@ _SECONDS_PER_YEAR = 365 * 86_400
 class Factor:
     """A common source of returns: driftless, normal, of constant volatility per square root of a year.
 
-    References that follow it with a beta move by ``exp(beta * r - beta^2 * sigma^2 / 2)`` for its return r, so that each
-    stays without drift. Bias: no jumps of its own and no clusters of volatility.
+    References that follow it with a beta move by ``exp(beta * r - beta^2 * sigma^2 / 2)`` for its return r, so that
+    each stays without drift. Bias: no jumps of its own and no clusters of volatility.
     """
 
     def __init__(self, clock: Clock, name: str, volatility: float, interval_ns: int, stream: Stream) -> None:
