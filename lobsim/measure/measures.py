@@ -59,6 +59,15 @@ class Figures(Study):
         return milestones(self)
 
     @cached_property
+    def supplies(self) -> dict[str, tuple[int, ...]]:
+        """Quanta in existence of every asset that is issued and redeemed in the run, record by record."""
+        rows = self.events(("supply",))
+        found: dict[str, list[int]] = {}
+        for asset, amount in zip(rows["asset"], rows["amount_quanta"], strict=True):
+            found.setdefault(asset, []).append(int(amount))
+        return {asset: tuple(amounts) for asset, amounts in found.items()}
+
+    @cached_property
     def maker_leverage(self) -> tuple[float | None, float | None]:
         """`ladders.maker_leverage`."""
         return ladders.maker_leverage(self)
@@ -105,6 +114,12 @@ def _half_recovery(_: Figures, path: Path) -> float | None:
     return None if low is None or half is None else (half - low) / NS_PER_S
 
 
+def supply_growth(study: Figures, path: Path) -> float | None:
+    """How many times as much there is of the base asset at the end as at the start; None for what nobody issues."""
+    amounts = study.supplies.get(path.instrument.base, ())
+    return amounts[-1] / amounts[0] if amounts and amounts[0] else None
+
+
 INSTRUMENT_MEASURES: Mapping[str, Measure] = {
     "fall": Measure("fall by the lowest trade", "fraction", lambda _, path: path.fall),
     "low": Measure("lowest trade", "price", lambda _, path: path.price(path.low)),
@@ -122,6 +137,7 @@ INSTRUMENT_MEASURES: Mapping[str, Measure] = {
     "worst_impact_ratio": Measure(
         "move per $M traded, worst minute over calm", "x", lambda study, path: study.impact[path.instrument.name][1]
     ),
+    "supply_growth": Measure("supply of the coin, end over start", "x", supply_growth),
 }
 
 

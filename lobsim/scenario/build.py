@@ -240,10 +240,19 @@ class Simulation:
             every(clock, EventClass.RECORD, f"{name}/depth", header.depth_interval, exchange.keyframe)
         for name, lender in self.lenders.items():
             every(clock, EventClass.MARK, f"{name}/oracle", self.file.lenders[name].update_interval, lender.update)
+        if any(window.supplies for window in self.windows.values()):
+            self._record_supplies()
+            every(clock, EventClass.RECORD, "supplies", header.account_interval, self._record_supplies)
         for event in self.file.exogenous:
             self._schedule(event)
         for agent in self.agents:
             agent.start()
+
+    def _record_supplies(self) -> None:
+        """How much there is of every asset that a window issues."""
+        for window in self.windows.values():
+            for asset, supply in window.supplies.items():
+                self.proxy.credit(self.clock.now, "supply", 0, None, asset, supply(), None, None)
 
     def _schedule(self, event: object) -> None:
         clock, key = self.clock, session_key(self.seed, "exogenous")

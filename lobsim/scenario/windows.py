@@ -70,6 +70,10 @@ class MintBurnWindow(Model):
     coin: Name
     instrument: Name = Field(description="where the coin is priced")
     oracle: Mark = Mark()
+    stable_supply: NonNegative | None = Field(
+        None, description="stable units issued before the run, wherever they are; left out: as many as are in the run"
+    )
+    coin_supply: NonNegative | None = Field(None, description="the same of the coin")
     spread: Share = Field(0.005, description="least part that is kept back")
     pool: Positive = Field(description="stable units that may be burned, or minted, before the spread has doubled")
     recovery: PositiveDuration = Field(description="time constant in which the pools recover")

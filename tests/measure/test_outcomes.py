@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lobsim.events import Purpose, Side
 from lobsim.measure import OUTCOMES, outcomes
 from lobsim.measure.ladders import ladder
+from lobsim.measure.scorecard import scorecard
 from lobsim.measure.study import Study
 from tests.measure.test_milestones import whole
 from tests.measure.worlds import SHOCK_S, S, World
@@ -68,6 +69,23 @@ def test_funds_and_open_interest_from_the_shock_to_the_end():
     found = outcomes(world.run())
     assert found["insurance_change"] == pytest.approx(240 / 400 - 1)
     assert found["open_interest_change"] == pytest.approx(480 / 800 - 1)
+
+
+def test_supply_growth_is_exact_beyond_64_bits_and_none_where_nothing_is_issued():
+    world = World()
+    for second, amount in ((0, 343 * 10**12), (300, 343 * 10**15), (900, 343 * 10**19)):
+        world.credit(second, "supply", 0, "A", amount, 0)
+    for second, amount in ((0, 0), (900, 5)):
+        world.credit(second, "supply", 0, "B", amount, 0)
+    for book in ("A-USDT", "B-USDT", "C-USDT"):
+        world.trade(1, book, 100)
+        world.trade(700, book, 90)
+    run = world.run()
+    found = outcomes(run)
+    assert found["supply_growth"] == 10**7  # of A alone: B began with nothing, nobody issues C
+    assert found["supply_growth.stablecoin"] is None
+    target = {"name": "grown", "measure": "supply_growth", "instrument": "A-USDT", "low": 1000}
+    assert [(score.simulated, score.inside) for score in scorecard(run, [target])] == [(10**7, True)]
 
 
 def test_leverage_is_that_of_the_makers_that_were_liquidated():

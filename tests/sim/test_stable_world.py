@@ -80,6 +80,19 @@ def test_what_agents_believe_is_what_the_ledger_says(world):
     assert spot.net != 0
 
 
+def test_supplies_are_on_record_from_the_start_to_the_end(world):
+    rows = world.credit.filter(world.credit["kind"] == "supply")
+    assert rows["time_ns"].min() == 0
+    last = {asset: rows.filter(rows["asset"] == asset)["amount"][-1] for asset in ("USDE", "UST", "LUNA")}
+    kinds = world.credit["kind"]
+    redeemed, minted = (float(world.credit.filter(kinds == kind)["amount"].sum()) for kind in ("redeemed", "minted"))
+    assert last["USDE"] == pytest.approx(10_000_000 - redeemed + minted, abs=1e-3)
+    ledger = world.ledger
+    for asset in ("UST", "LUNA"):
+        number = ledger.asset(asset)
+        assert last[asset] == pytest.approx((ledger.issued(number) - ledger.burned(number)) / 1e6, abs=1e-3)
+
+
 def test_the_hedge_shrinks_with_the_supply(world):
     redeemed = world.credit.filter(world.credit["kind"] == "redeemed")["amount"].sum()
     supply = 1 - float(redeemed) / 10_000_000
