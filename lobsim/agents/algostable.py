@@ -50,6 +50,11 @@ class DepositorParams(AgentParams):
         0.0, description="the hazard is 1 + this times the part of the runners that has left already"
     )
     order_qty: Positive = Field(description="mean base units per withdrawal (exponential)")
+    concession: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="each sells down to so much below the best ask and offers the rest there; left out: at any price, "
+        "and what finds no buyer is kept",
+    )
     rate: Positive = Field(20.0, description="most orders per second; beyond that orders grow instead")
     look: PositiveDuration = Field(NS_PER_S, description="how often they look at the price")
 
@@ -59,9 +64,10 @@ class Depositors(CrowdAgent):
 
     ``hazard per hour = (calm_rate + run_rate * ((depeg - tolerance) / depeg_unit) ** power) * (1 + herding * left)``,
     and never more than once per `look`; withdrawals are a Poisson process of that rate. What finds no buyer is kept and
-    may be sold later.
+    may be sold later, or (with a `concession`) waits in the book below what others ask, the lower the longer nobody
+    bids.
 
-    Bias: each unit of deposits runs alike, whoever owns it; nobody comes back.
+    Bias: each unit of deposits runs alike, whoever owns it; nobody comes back, or takes back an offer.
     """
 
     kind = "depositors"
@@ -122,11 +128,23 @@ class Depositors(CrowdAgent):
     def _sell(self) -> None:
         qty = min(self._runners - self._left, self.params.order_qty * self._size * self.stream.exponential())
         lots = int(qty / self.spec.lot)
-        if lots:
+        if lots and self.params.concession is None:
             fill = self.context.crowd.take(self.spec.instrument_id, Side.SELL, lots, None, Purpose.RUN)
             self._left += fill.lots * self.spec.lot
+        elif lots:
+            self._offer(lots, self.params.concession or 0.0)
         if self._due:
             self._seller.arm(self._due.popleft())
+
+    def _offer(self, lots: int, concession: float) -> None:
+        view = self.context.crowd.view(self.spec.instrument_id)
+        if view is None:
+            return
+        best = view.best_ask or view.best_bid or view.last_price
+        if best is not None:
+            price = max(1, floor(best * (1 - concession)))
+            self.context.crowd.submit(self.spec.instrument_id, Side.SELL, lots, price, Purpose.RUN)
+            self._left += lots * self.spec.lot
 
 
 class MintBurnArbitrageurParams(AccountParams):
@@ -145,6 +163,11 @@ class MintBurnArbitrageurParams(AccountParams):
     reach: Positive = Field(5.0, description="an order takes no more than this multiple of the quantity at the touch")
     slippage: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.02, description="furthest price from the touch at which it buys the volatile coin"
+    )
+    concession: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="it sells the volatile coin down to so much below the best price, offers the rest there until its "
+        "next look but one, and so on; left out: at any price that is bid",
     )
     poll: PositiveDuration = Field(NS_PER_S, description="how often it looks at the prices")
     batch: PositiveDuration = Field(30 * NS_PER_S, description="how often it transfers and burns what has gathered")
@@ -210,6 +233,9 @@ class MintBurnArbitrageur(Agent):
             return
         highest, lowest = self.limits()
         dear = view.best_bid is not None and view.best_bid >= lowest
+        if self.clock.now >= self._next_batch:  # before any order goes out: what an order may need does not move
+            self._next_batch = self.clock.now + self.params.batch
+            self._move(dear, view.best_bid)
         if self._taker.ready(spec):
             if view.best_ask is not None and view.best_ask <= highest:
                 lots = affordable_lots(spec, gateway.balance(spec.quote), highest)
@@ -217,8 +243,13 @@ class MintBurnArbitrageur(Agent):
             elif dear and view.best_bid is not None:
                 lots = gateway.balance(spec.base) // spec.base_per_lot
                 self._send(spec, Side.SELL, min(lots, self._most(spec, view.best_bid, view.best_bid_qty)), lowest)
-        if self._taker.ready(coin):
-            if not dear and coin_view.best_bid is not None:
+        if self._taker.rests(coin):
+            self._taker.recall(coin)
+        elif self._taker.ready(coin):
+            if not dear and self.params.concession is not None:
+                best = coin_view.best_bid or coin_view.best_ask or coin_view.last_price
+                self._offer(best, self.params.concession)
+            elif not dear and coin_view.best_bid is not None:
                 lots = gateway.balance(coin.base) // coin.base_per_lot
                 self._send(coin, Side.SELL, min(lots, coin.lots(self.params.max_order, coin_view.best_bid)), None)
             elif dear and coin_view.best_ask is not None and self._taker.ready(spec):
@@ -226,9 +257,16 @@ class MintBurnArbitrageur(Agent):
                 lots = affordable_lots(coin, gateway.balance(coin.quote), highest)
                 most = self._most(coin, coin_view.best_ask, coin_view.best_ask_qty)
                 self._send(coin, Side.BUY, min(lots, most), highest)
-        if self.clock.now >= self._next_batch:
-            self._next_batch = self.clock.now + self.params.batch
-            self._move(dear, view.best_bid)
+
+    def _offer(self, best: int | None, concession: float) -> None:
+        """Sell the coin to whoever bids a little less than the best price, now or until the next look."""
+        coin = self._coin
+        lots = self.context.gateway.balance(coin.base) // coin.base_per_lot
+        if best is not None and lots > 0:
+            lots = min(lots, coin.lots(self.params.max_order, best))
+            price = max(1, floor(best * (1 - concession)))
+            if lots > 0:
+                self._taker.rest(coin, Side.SELL, lots, price, Purpose.ARBITRAGE)
 
     def _most(self, spec: InstrumentSpec, price: int, touch_qty: int) -> int:
         """Lots it dares to take where it sees `touch_qty` at a price."""

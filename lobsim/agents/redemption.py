@@ -91,6 +91,9 @@ class Redeemer(Agent):
             return
         highest, lowest = self.limits(par)
         dear = view.best_bid is not None and view.best_bid >= lowest
+        if self.clock.now >= self._next_batch:  # before any order goes out: what an order may need does not move
+            self._next_batch = self.clock.now + self.params.batch
+            self._move(dear)
         if self.params.rest:
             self._keep_bid(view.best_ask, highest, par, dear)
         if self._taker.ready(spec):
@@ -101,9 +104,6 @@ class Redeemer(Agent):
                 lots = min(gateway.balance(spec.base) // spec.base_per_lot, most, self._behind(view.best_bid_qty))
                 if lots > 0:
                     self._taker.send(spec, Side.SELL, lots, lowest, _PURPOSE)
-        if self.clock.now >= self._next_batch:
-            self._next_batch = self.clock.now + self.params.batch
-            self._move(dear)
 
     def _buy(self, ask: int, ask_qty: int, highest: int, par: float) -> None:
         spec = self.spec

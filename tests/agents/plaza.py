@@ -27,7 +27,7 @@ class Market:
         self.sides = {BUY: [], SELL: []}  # resting bids and asks, best first, as [price, lots]
         self.last = None
         self.silent = False
-        self.waiting = []  # the agent's own bids: [order, lots]
+        self.waiting = []  # the agent's own order in the book: [order, lots]
 
     def set(self, bids=(), asks=()):
         self.sides = {BUY: [list(level) for level in bids], SELL: [list(level) for level in asks]}
@@ -122,7 +122,7 @@ class Venue(Place):
         self.told = self.account()
 
     def order(self, side, qty, price, purpose, tif=TimeInForce.GTC):
-        assert tif == TimeInForce.IOC or (tif == TimeInForce.GTC and side == BUY)
+        assert tif in (TimeInForce.IOC, TimeInForce.GTC)
         assert qty > 0
         assert price is None or price > 0
         self._ids += 1
@@ -152,7 +152,7 @@ class Venue(Place):
         events = []
         for order, left in market.waiting:
             assert order.order_id == order_id
-            self.add(market.spec.quote, order.price * left * market.spec.quote_per_tick_lot)
+            self._hold(market.spec, order, -left)
             gone = (EventKind.CANCELED, now, order_id, order.owner, order.side, order.price, left)
             events.append((*gone, Reason.IOC_REST, 0, None))
         market.waiting.clear()
@@ -186,7 +186,7 @@ class Venue(Place):
             if left and order.tif == TimeInForce.GTC:
                 assert not market.waiting
                 market.waiting.append([order, left])
-                self.add(spec.quote, -order.price * left * spec.quote_per_tick_lot)  # held
+                self._hold(spec, order, left)
             elif left:
                 rest = (EventKind.CANCELED, now, order.order_id, order.owner, order.side, order.price, left)
                 events.append((*rest, Reason.IOC_REST, 0, None))
@@ -201,6 +201,13 @@ class Venue(Place):
             self.add(spec.base, sign * lots * spec.base_per_lot)
         notional = price * lots * spec.quote_per_tick_lot
         self.add(spec.quote, -sign * notional - ceil(notional * spec.taker_fee))
+
+    def _hold(self, spec, order, lots):
+        """Balances are free ones; below 0 gives back."""
+        if order.side:
+            self.add(spec.base, -lots * spec.base_per_lot)
+        else:
+            self.add(spec.quote, -order.price * lots * spec.quote_per_tick_lot)
 
     def _can_pay(self, market, order):
         if order.side:
@@ -224,6 +231,10 @@ class Crowd:
         fills = market.take(side, qty, price)
         self.plaza.asked.append((self.plaza.clock.now, side, qty, purpose))
         return Fill(sum(lots for _, lots in fills), sum(price * lots for price, lots in fills))
+
+    def submit(self, instrument_id, side, qty, price, purpose):
+        self.plaza.offered.append((self.plaza.clock.now, side, qty, price, purpose))
+        return len(self.plaza.offered)
 
 
 class Window:
@@ -268,7 +279,7 @@ class Plaza:
         self.specs = {}
         self.windows = {}
         self.markets = {}
-        self.rejections, self.fills, self.notes, self.asked = [], [], [], []
+        self.rejections, self.fills, self.notes, self.asked, self.offered = [], [], [], [], []
         self.chain = self._place(Place(self, "chain"))
 
     def _place(self, place):

@@ -94,6 +94,37 @@ def test_what_finds_no_buyer_is_kept_and_may_leave_later():
     assert agent._left == pytest.approx(100_000, rel=0.001)
 
 
+OFFERING = {**RUN, "concession": 0.05, "run_rate": 500.0, "rate": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "last", "price"),
+    [([(90, 5)], [(92, 5)], None, 87), ([(50, 5)], [(92, 5)], None, 87), ([], [(80, 5)], 99, 76), ([], [], 60, 57)],
+)
+def test_with_a_concession_they_offer_below_what_others_ask(bids, asks, last, price):
+    """Prices times 0.95, rounded down; a bid far below the best ask frightens nobody into it."""
+    plaza = bank(bid=None)
+    plaza.book.set(bids, asks)
+    plaza.book.last = last
+    agent = plaza.agent("depositors", **OFFERING)
+    plaza.seconds(3)
+    assert plaza.offered
+    assert {(row[1], *row[3:]) for row in plaza.offered} == {(SELL, price, Purpose.RUN)}
+    assert agent._left == sum(row[2] for row in plaza.offered)
+    assert plaza.asked == []
+
+
+def test_an_offer_is_at_least_a_tick_and_needs_some_price():
+    plaza = bank(bid=None)
+    plaza.agent("depositors", **OFFERING)
+    plaza.seconds(3)
+    assert plaza.offered == []
+    plaza.book.set([], [(1, 5)])
+    plaza.book.last = 1
+    plaza.seconds(6)
+    assert {row[3] for row in plaza.offered} == {1}
+
+
 def test_without_a_feed_nobody_moves():
     plaza = bank()
     plaza.book.silent = True
@@ -155,6 +186,36 @@ def test_below_par_it_burns_and_sells_the_coin():
     assert plaza.home.balance("USDT") == pytest.approx(1_000 * UNIT - 368 * UNIT + 396 * UNIT, abs=3 * UNIT)
     assert all(order[4] is None for order in plaza.home.orders if order[1] == "LUNA-USDT")
     assert {fill[5] for fill in plaza.fills} == {Purpose.ARBITRAGE}
+
+
+def test_what_it_got_is_offered_a_little_below_the_best_price_again_and_again():
+    plaza = terra()
+    plaza.ust.set([], [(80, 50)])
+    plaza.luna.set([], [(200, 10**6)])
+    plaza.agent("mint-burn-arbitrageur", **{**BURN, "concession": 0.1})
+    plaza.seconds(200)
+    offers = [row for row in plaza.home.orders if row[1] == "LUNA-USDT"]
+    assert len(offers) > 10  # recalled at every other look
+    assert {(row[2], row[4]) for row in offers} == {(SELL, 180)}
+    assert len(plaza.luna.waiting) <= 1
+    plaza.luna.set([(190, 10**6)], [(200, 10**6)])
+    plaza.seconds(400)
+    assert {fill[4] for fill in plaza.fills if fill[1] == "LUNA-USDT"} == {190}
+    assert plaza.luna.waiting == []
+    assert plaza.total("UST") < 10
+    assert plaza.total("LUNA") < 10
+    assert plaza.rejections == []
+
+
+def test_it_goes_on_burning_while_it_buys():
+    """What it has is sent to the contract although an order for more is always under way."""
+    plaza = terra(money=100_000 * UNIT)
+    plaza.luna.set([(200, 10**9)], [(201, 10**6)])
+    plaza.ust.set([], [(80, 10**9)])
+    plaza.agent("mint-burn-arbitrageur", **BURN)
+    plaza.seconds(120)
+    assert sum(amount for _, action, amount in plaza.contract.asked if action == "burn") > 0
+    assert plaza.rejections == []
 
 
 def test_above_par_it_burns_the_coin_and_sells_the_stable():

@@ -29,6 +29,29 @@ def test_a_partly_filled_sell_holds_the_rest_until_it_is_cancelled():
     assert not desk.exchange._held
 
 
+class Session:
+    """Hears what is reported of an account's orders."""
+
+    def __init__(self, account_id):
+        self.account_id = account_id
+        self.heard = []
+
+    def report(self, _instrument_id, events):
+        self.heard += [(event[0], event[2]) for event in events]
+
+
+def test_a_spot_account_hears_of_its_cancels_since_they_free_money():
+    desk = Desk()
+    seller = desk.spot("seller", alt=100)
+    session = Session(seller)
+    desk.exchange.connect(session)
+    order_id = desk.order(seller, SELL, 10, 20)
+    assert session.heard == []
+    desk.cancel(seller, order_id)
+    assert session.heard == [(EventKind.CANCELED, order_id)]
+    assert desk.held(seller) == (0, 0)
+
+
 def test_what_is_not_there_is_refused_and_changes_nothing():
     desk = Desk()
     account = desk.spot("account", usdt=999, alt=19)
