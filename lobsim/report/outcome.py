@@ -194,12 +194,13 @@ def _liquidated(run: Run) -> Section:
     kinds = [info.kind for info in run.accounts_info.values()]
     rows = []
     for kind, sale, label, population in (
-        ("loan_liquidation", "loan_liquidation", "loans", "borrower"),
-        ("account_liquidation_started", "account_liquidation_sale", "margin accounts", "market-maker"),
+        ("loan_liquidation", "loan_liquidation", "loans", ("borrower",)),
+        ("account_liquidation_started", "account_liquidation_sale", "margin accounts", ("market-maker", "whale")),
     ):
         hit = credit.filter(pl.col("kind") == kind)
         count = hit["account_id"].n_unique()
-        if not count and population not in kinds:
+        of_them = sum(kinds.count(one) for one in population)
+        if not count and not of_them:
             continue
         sales = credit.filter(pl.col("kind") == sale)
         sold = " + ".join(
@@ -212,8 +213,7 @@ def _liquidated(run: Run) -> Section:
         if sales["asset"].n_unique() > _MOST_ASSETS:
             sold = f"{sales['asset'].n_unique()} assets"
         value = float(sales["value"].sum() or 0)
-        of_all = f"{count} of {kinds.count(population)}"
-        rows.append((label, of_all, sold or NOTHING, amount(value) if count else NOTHING))
+        rows.append((label, f"{count} of {of_them}", sold or NOTHING, amount(value) if count else NOTHING))
     for kind, label in (("contract_liquidation_long", "long contracts"), ("contract_liquidation_short", "short ones")):
         closed = credit.filter(pl.col("kind") == kind)
         if closed.height:
