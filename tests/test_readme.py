@@ -60,6 +60,15 @@ def test_commands_and_their_options_exist(line: str, capsys: pytest.CaptureFixtu
         _study_makes_sense(words)
 
 
+@pytest.mark.parametrize("command", ["sweep", "ablate"])
+def test_examples_of_help_make_sense(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    examples = re.findall(rf"^ *(lobsim {command} [a-z].*)$", capsys.readouterr().out, re.MULTILINE)
+    assert len(examples) == 3
+    for line in examples:
+        _study_makes_sense(shlex.split(line)[1:])
+
+
 def _study_makes_sense(words: list[str]) -> None:
     """Its keys, variants and mechanisms are those of the scenario."""
     options = [*pairwise(words)]

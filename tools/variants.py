@@ -16,8 +16,8 @@ from typing import Any
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 PAGE = SCENARIOS / "README.md"
-NAMES = ("depeg-lags", "no-depeg")
-HEAD = f"| key | depeg-leads | {' | '.join(NAMES)} | what it is |\n|---|---|---|---|---|\n"
+NAMES = ("depeg-leads", "depeg-lags", "no-depeg")
+HEAD = f"| key | {' | '.join(NAMES)} | what it is |\n|---|---|---|---|---|\n"
 
 _WHOLE = ("oracle", "mark")
 _UNSAID = {"enabled": "true", "oracle": "own book", "mark": "own book"}
@@ -37,7 +37,7 @@ def table(page: str) -> str:
     """The table as it should stand, with the meanings of the one in `page`."""
     meanings = {key: cells[-1] for key, cells in _rows(page)}
     lines = [
-        f"| `{key}` | {' | '.join(_shown(key, values.get(name, values['base'])) for name in ('base', *NAMES))} "
+        f"| `{key}` | {' | '.join(_shown(key, values.get(name, values['base'])) for name in NAMES)} "
         f"| {meanings.get(key, '')} |\n"
         for key, values in differing().items()
     ]

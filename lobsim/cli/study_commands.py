@@ -108,8 +108,8 @@ def ablate(
 
     \b
     lobsim ablate oct-2025-small --seeds 20
-    lobsim ablate oct-2025 --variant depeg-leads --seeds 5 --budget 40
-    lobsim ablate oct-2025-small --factor withdrawal --against bots,accounts
+    lobsim ablate oct-2025 --variant depeg-lags --seeds 5 --budget 45
+    lobsim ablate oct-2025-small --factor withdrawal --against loops
 
     Mechanisms are the tables \\[mechanisms.NAME] of the scenario. All on, all off
     and each off alone come first; then pairs, if the budget allows; then Shapley
