@@ -14,10 +14,12 @@ import typer
 
 from lobsim.cli.console import console, plain, say, show_table
 from lobsim.errors import InputError, RunError
+from lobsim.report.explain import medians_section, score_rows
 from lobsim.report.wording import NOTHING, amount, percent
 from lobsim.scenario.shipped import locate
 from lobsim.sweep import Progress, Study, cores, grid, make_cell, parse_axis, parse_seeds, parse_variants, run_study
 from lobsim.sweep.cells import CellSummary, cell_summaries, headlines, is_flag, require, unit_of
+from lobsim.sweep.scores import score_summaries
 from lobsim.sweep.statistics import Interval, Quartiles
 
 if TYPE_CHECKING:
@@ -160,6 +162,11 @@ def as_object(study: Study, wanted: Sequence[str]) -> dict[str, Any]:
                 "mean": row.mean and row.mean._asdict(),
                 "difference": row.difference and row.difference._asdict(),
             }
+    for label, cell in cells.items():
+        cell["scorecard"] = [
+            {**score_rows([one.score])[0], "inside_seeds": one.inside, "runs": one.runs}
+            for one in score_summaries(study, label)
+        ]
     return {
         "study": str(study.folder),
         "scenario": study.scenario,
@@ -188,6 +195,13 @@ def _show(study: Study, wanted: Sequence[str]) -> None:
         ]
         show_table(("", *chosen), table[1:])
         say("  * the interval does not contain zero")
+    for label in study.labels:
+        scores = score_summaries(study, label)
+        if scores:
+            console().print()
+            section = medians_section(label, scores)
+            say(section.title, style="bold cyan")
+            show_table(section.header, section.rows)
     console().print()
     say(f"results in {study.folder}")
 

@@ -16,6 +16,7 @@ from lobsim.measure.scorecard import Score
 from lobsim.report import groups
 from lobsim.report.section import NO_SECTION, Section
 from lobsim.report.wording import NOTHING, amount, multiple, percent, seconds, span
+from lobsim.sweep.scores import ScoreSummary
 from lobsim.units import NS_PER_S, format_clock, parse_duration
 
 _STEPS = ("1s", "5s", "10s", "30s", "1m", "5m", "15m", "1h", "1d")
@@ -169,6 +170,24 @@ def score_section(scores: Sequence[Score]) -> Section:
     inside = sum(score.inside for score in scores)
     title = f"Against the real figures: {inside} of {len(scores)} inside their bands"
     return Section(title, ("", "simulated", "real", "band", ""), rows)
+
+
+def medians_section(label: str, summaries: Sequence[ScoreSummary]) -> Section:
+    """The scorecard of a study's cell: medians over seeds, and how many seeds lie inside."""
+    rows = [
+        (
+            one.score.name,
+            figure(one.score.simulated, one.score.unit),
+            _real(one.score),
+            _band(one.score),
+            "inside" if one.score.inside else ("not measured" if one.score.simulated is None else "OUTSIDE"),
+            f"{one.inside} of {one.runs}",
+        )
+        for one in summaries
+    ]
+    inside = sum(one.score.inside for one in summaries)
+    title = f"{label} against the real figures: {inside} of {len(summaries)} medians inside their bands"
+    return Section(title, ("", "median", "real", "band", "", "seeds inside"), rows)
 
 
 def figure(value: float | None, unit: str) -> str:

@@ -17,7 +17,11 @@ class _Model(BaseModel):
 
 
 class Result(_Model):
-    """One finished run: done with its outcomes, or failed with the reason. ledger: imbalance per asset, all zero."""
+    """One finished run: done with its outcomes, or failed with the reason. ledger: imbalance per asset, all zero.
+
+    scores: by name of each target row its band (low, high), real figure (real, or real_low and real_high), its unit and
+    what was simulated.
+    """
 
     status: Literal["done", "failed"]
     cell: str
@@ -27,6 +31,7 @@ class Result(_Model):
     digest: str | None = None
     ledger: dict[str, int] = {}
     outcomes: dict[str, float | None] = {}
+    scores: dict[str, dict[str, float | str | None]] = {}
     messages: int | None = None
     seconds: float | None = None
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from lobsim.errors import CheckError
 from lobsim.measure import outcomes
+from lobsim.measure.measures import Figures
+from lobsim.measure.scorecard import Score, scorecard
 from lobsim.sweep.plan import Cell
 
 
@@ -49,13 +51,28 @@ def run_job(job: Job) -> dict[str, Any]:
         wrong = {asset: off for asset, off in ledger.items() if off}
         if wrong:
             raise CheckError(f"seed {job.seed}: not conserved: {wrong} quanta")
+        figures = Figures.of(run)
         return {
             "digest": run.digest,
             "ledger": ledger,
-            "outcomes": outcomes(run),
+            "outcomes": outcomes(figures),
+            "scores": {score.name: _about(score) for score in scorecard(figures)},
             "messages": run.summary.get("messages"),
             "seconds": round(time.perf_counter() - started, 3),
         }
     finally:
         if not job.keep:
             rmtree(folder, ignore_errors=True)
+
+
+def _about(score: Score) -> dict[str, float | str | None]:
+    target = score.target
+    return {
+        "simulated": score.simulated,
+        "low": score.low,
+        "high": score.high,
+        "real": score.real,
+        "real_low": target.real_low,
+        "real_high": target.real_high,
+        "unit": score.unit,
+    }

@@ -1,0 +1,58 @@
+"""A study held against real figures: each target's median over seeds, and how many seeds lie inside its band."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import NamedTuple
+
+from lobsim.measure.scorecard import Score, Target
+from lobsim.sweep.study import Study
+
+
+class ScoreSummary(NamedTuple):
+    """One target of a cell. score: that of the median; inside, known, runs: numbers of seeds."""
+
+    score: Score
+    inside: int
+    known: int
+    runs: int
+
+
+def score_summaries(study: Study, label: str) -> list[ScoreSummary]:
+    """The targets of a cell's scenario in their order; [] where it names none. O(runs * targets)."""
+    found = [study.records.get((label, seed)) for seed in study.seeds]
+    cards = [one.scores for one in found if one is not None and one.scores]
+    names = dict.fromkeys(name for card in cards for name in card)
+    return [_summary(name, [card[name] for card in cards if name in card]) for name in names]
+
+
+def _summary(name: str, rows: list[dict[str, float | str | None]]) -> ScoreSummary:
+    target = _target(name, rows[0])
+    values = [value for row in rows if isinstance(value := row.get("simulated"), int | float)]
+    middle = median(values) if values else None
+    score = Score(name, middle, target.real, target.low, target.high, _inside(middle, target), target.unit, target)
+    return ScoreSummary(score, sum(_inside(value, target) for value in values), len(values), len(rows))
+
+
+def _target(name: str, row: dict[str, float | str | None]) -> Target:
+    def number(key: str) -> float | None:
+        value = row.get(key)
+        return float(value) if isinstance(value, int | float) else None
+
+    low, high, real = number("low"), number("high"), number("real")
+    return Target(
+        name,
+        "",
+        low=low,
+        high=high,
+        real=real,
+        real_low=number("real_low"),
+        real_high=number("real_high"),
+        unit=str(row.get("unit") or ""),
+    )
+
+
+def _inside(value: float | None, target: Target) -> bool:
+    if value is None:
+        return False
+    return (target.low is None or value >= target.low) and (target.high is None or value <= target.high)
