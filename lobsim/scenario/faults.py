@@ -27,6 +27,8 @@ from lobsim.units import NS_PER_MINUTE
 _NUMBERED = re.compile(r"(.+)-([1-9]\d*)")
 _VENUE_ACCOUNTS = ("pool", "fees", "insurance", "outside")
 _LENDER_ACCOUNTS = ("cash", "insurance", "custody")
+_CONTRACT_ACCOUNTS = ("insurance", "clearing", "liquidation", "custody")
+_WINDOW_ACCOUNTS = ("reserve", "custody")
 
 
 def faults(file: ScenarioFile) -> list[str]:
@@ -330,11 +332,18 @@ def _events(file: ScenarioFile) -> Iterator[str]:
 
 def _accounts(file: ScenarioFile) -> Iterator[str]:
     """Two parties whose ledger accounts would have the same name."""
-    owners = {"rounding": "the ledger itself"}
+    owners = {"rounding": "the ledger itself", "in-transit": "transfers between venues"}
     populations: dict[str, tuple[str, int]] = {}
     for path, names in (
         *((f"venues.{name}", [f"{name}.{part}" for part in _VENUE_ACCOUNTS]) for name in file.venues),
         *((f"lenders.{name}", [f"{name}.{part}" for part in _LENDER_ACCOUNTS]) for name in file.lenders),
+        *(
+            (f"instruments.{name}", [f"{name}.{part}" for part in _CONTRACT_ACCOUNTS])
+            for name, instrument in file.instruments.items()
+            if instrument.kind == "perpetual"
+        ),
+        *((f"windows.{name}", [f"{name}.{part}" for part in _WINDOW_ACCOUNTS]) for name in file.windows),
+        *((f"positions.{name}", [name]) for name in file.positions),
         *((f"agents.{name}", [name]) for name, agent in file.agents.items() if agent.count == 1),
     ):
         for name in names:
@@ -343,6 +352,7 @@ def _accounts(file: ScenarioFile) -> Iterator[str]:
                 yield f"{path}: its account would be called {name!r}, as that of {other} is"
     for path, name, count in (
         *((f"lenders.{name}", name, lender.loans.count) for name, lender in file.lenders.items()),
+        *((f"whales.{name}", name, whales.count) for name, whales in file.whales.items()),
         *((f"agents.{name}", name, agent.count) for name, agent in file.agents.items() if agent.count > 1),
     ):
         other, _ = populations.setdefault(name, (path, count))

@@ -13,6 +13,7 @@ from math import sqrt
 from pydantic import BaseModel
 
 from lobsim.agents import AgentParams
+from lobsim.agents.base import AccountParams
 from lobsim.scenario.happenings import Shock
 from lobsim.scenario.markets import Instrument
 from lobsim.scenario.schema import ScenarioFile
@@ -50,9 +51,32 @@ def limits(file: ScenarioFile) -> Iterator[str]:
         for bound in lender.loans.ltv_shape:
             if not _SHAPE[0] <= bound <= _SHAPE[1]:
                 yield f"lenders.{name}.loans.ltv_shape: {bound} must lie between {_SHAPE[0]} and {_SHAPE[1]:g}"
+    for name, positions in file.positions.items():
+        quote = file.instruments[positions.instrument].quote
+        yield from _amount(file, f"positions.{name}.notional", quote, positions.notional)
+    for name, whales in file.whales.items():
+        yield from _amount(file, f"whales.{name}.value", file.scenario.numeraire, whales.value)
     for name, agent in file.agents.items():
         yield from _orders(file, f"agents.{name}", agent)
+        yield from _holdings(file, f"agents.{name}", agent)
     yield from _pace(file)
+
+
+def _holdings(file: ScenarioFile, where: str, agent: AgentParams) -> Iterator[str]:
+    """What an agent starts with, in amounts that the ledger's columns hold."""
+    if not isinstance(agent, AccountParams):
+        return
+    for key, amounts in (("balances", agent.balances), ("debts", agent.debts)):
+        for asset, amount in amounts.items():
+            yield from _amount(file, f"{where}.{key}.{asset}", asset, amount * agent.count)
+    for venue, amounts in agent.elsewhere.items():
+        for asset, amount in amounts.items():
+            yield from _amount(file, f"{where}.elsewhere.{venue}.{asset}", asset, amount * agent.count)
+    for name, qty in agent.contracts.items():
+        instrument = file.instruments[name]
+        lots = abs(qty) / float(instrument.lot)
+        if lots > MAX_LOTS:
+            yield f"{where}.contracts.{name}: {qty:g} {instrument.base} are {lots:.3g} lots; at most {MAX_LOTS:.3g}"
 
 
 def _numbers(path: str, value: object) -> Iterator[str]:
@@ -128,10 +152,17 @@ def _valued(file: ScenarioFile) -> Iterator[tuple[str, Instrument, str]]:
 
 def _accounts(file: ScenarioFile) -> Iterator[str]:
     loans = sum(lender.loans.count for lender in file.lenders.values())
-    agents = sum(agent.count for agent in file.agents.values())
-    accounts = loans + agents + 4 * len(file.venues) + 3 * len(file.lenders)
+    agents = sum(agent.count for agent in file.agents.values()) * len(file.venues)
+    whales = sum(population.count for population in file.whales.values())
+    accounts = loans + agents + whales + 4 * (len(file.venues) + len(file.lenders) + len(file.instruments))
+    positions = sum(population.count for population in file.positions.values())
     if accounts > MAX_ACCOUNTS:
-        yield f"agents, lenders: {agents:,} agents and {loans:,} loans are more than {MAX_ACCOUNTS:,} accounts"
+        yield (
+            f"agents, lenders, whales: {agents:,} accounts of agents, {loans:,} of loans and {whales:,} of whales are "
+            f"more than {MAX_ACCOUNTS:,} accounts"
+        )
+    elif positions > MAX_ACCOUNTS:
+        yield f"positions: {positions:,} perpetual positions are more than {MAX_ACCOUNTS:,}"
     elif accounts * len(file.assets) > MAX_BALANCES:
         yield (f"assets: {accounts:,} accounts in {len(file.assets)} assets are more than {MAX_BALANCES:,} balances")
 

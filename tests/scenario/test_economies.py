@@ -187,6 +187,12 @@ def test_accounts_hold_owe_and_are_positioned_as_written(tmp_path: Path) -> None
         ("mechanisms.withdrawal.off", {}, "mechanisms.withdrawal.off"),
         ("lenders.lender.loans.ltv_high", 0.9, "loans.ltv_high (0.9) is above max_ltv"),
         ("references.USDE", None, "define [references.USDE]"),
+        (
+            "positions.maker",
+            {"instrument": "ETH-PERP", "count": 2, "notional": 9},
+            "its account would be called 'maker'",
+        ),
+        ("positions.longs.count", 1_000_000_000, "positions.longs.count"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(tmp_path: Path, key: str, value: Any, said: str) -> None:
