@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from lobsim.agents.base import Duration, Model, Name, NonNegative, Number, Positive, PositiveDuration, Share
 from lobsim.scenario.values import PositiveExact, PositiveShare
-from lobsim.units import NS_PER_HOUR, NS_PER_MS, NS_PER_S
+from lobsim.units import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, NS_PER_S
 
 
 class Mark(Model):
@@ -64,6 +64,13 @@ _MARK_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
+class SaleAuction(Model):
+    """Slices are offered at a price that falls in a straight line from the mark, instead of being sold at market."""
+
+    floor: Share = Field(0.5, description="share of the mark price at which it stops falling")
+    duration: PositiveDuration = Field(5 * NS_PER_MINUTE, description="time until then")
+
+
 class AccountLiquidation(Model):
     """What the exchange does with a margin account at its liquidation level."""
 
@@ -71,6 +78,8 @@ class AccountLiquidation(Model):
     fraction: PositiveShare = Field(0.1, description="share of the starting position sold per slice")
     pause: Duration = Field(5 * NS_PER_S, description="time between slices")
     target_level: Annotated[Positive, Field(ge=1)] = Field(1.5, description="margin level at which selling stops")
+    parallel: bool = Field(False, description="all its assets give up that share at once, not one after the other")
+    auction: SaleAuction | None = Field(None, description="offer the slices in an auction; sold at market if left out")
 
 
 class Halt(Model):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from lobsim.credit import AssetTerms, ContractBook, ContractTerms, CrossMargin, Flow, Ledger, SalePolicy, Tier
+from lobsim.credit import AssetTerms, Auction, ContractBook, ContractTerms, CrossMargin, Flow, Ledger, SalePolicy, Tier
 from lobsim.scenario.markets import Contract, Instrument, Mark, Venue
 from lobsim.scenario.windows import ConverterWindow, IssuerWindow, MintBurnWindow
 from lobsim.scenario.wiring import RATE_UNITS, ppm
@@ -54,7 +54,10 @@ def build_exchange(sim: Simulation, name: str, venue: Venue) -> Exchange:
     }
     margin = CrossMargin(ledger, pool, ledger.asset(sim.file.scenario.numeraire), terms)
     sale = venue.account_liquidation
-    policy = SalePolicy("slices", ppm(sale.fraction), sale.pause, ppm(sale.target_level)) if sale.enabled else None
+    auction = None if sale.auction is None else Auction(ppm(sale.auction.floor), sale.auction.duration)
+    policy = SalePolicy(
+        "slices", ppm(sale.fraction), sale.pause, ppm(sale.target_level), parallel=sale.parallel, auction=auction
+    )
     contracts = venue.contract_liquidation
     order = None if venue.liquidation_order is None else [ledger.asset(asset) for asset in venue.liquidation_order]
     return Exchange(
@@ -67,7 +70,7 @@ def build_exchange(sim: Simulation, name: str, venue: Venue) -> Exchange:
         insurance_account=insurance,
         outside_account=sim.account(f"{name}.outside", "system", overdraft=True),
         fees=FeeModel(ppm(venue.maker_fee_bps / 10_000), ppm(venue.taker_fee_bps / 10_000)),
-        sale_policy=policy,
+        sale_policy=policy if sale.enabled else None,
         first_order_id=FIRST_FOREIGN_ID if sim.file.tapes else 1,  # a tape's orders keep their recorded ids
         contract_policy=_CONTRACT_POLICIES[contracts.limit] if contracts.enabled else NEVER,
         liquidation_order=order,

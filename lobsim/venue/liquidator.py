@@ -62,7 +62,7 @@ class AccountLiquidator:
         self._scheduler = scheduler
         self._recorder = recorder
         self._insurance_account = insurance_account
-        self._policy = policy
+        self.policy = policy
         self._order = order or ()
         self._active: dict[int, LiquidationCase] = {}
         self._started_ns: dict[int, int] = {}
@@ -79,7 +79,7 @@ class AccountLiquidator:
     def start(self, account_id: int, marks: Mapping[int, Mark]) -> bool:
         """Take an account over; False when the policy says never, or it cannot be valued or has nothing to sell."""
         exchange = self._exchange
-        if self._policy is None or not exchange.accounts.can_value(account_id, marks):
+        if self.policy is None or not exchange.accounts.can_value(account_id, marks):
             return False
         exchange.bar(account_id, Reason.MARGIN_TOO_LOW)
         exchange.cancel_all(account_id)
@@ -93,7 +93,7 @@ class AccountLiquidator:
 
     def _step(self, case: LiquidationCase) -> None:
         exchange = self._exchange
-        policy = self._policy
+        policy = self.policy
         assert policy is not None
         account_id = case.account
         self._close_offers(account_id)
@@ -145,9 +145,9 @@ class AccountLiquidator:
             if lots < 1:
                 return None
         price, tif = None, TimeInForce.IOC
-        assert self._policy is not None
-        if self._policy.auction is not None:
-            share = self._policy.auction.price_ppm(self._scheduler.now - self._started_ns[account_id])
+        assert self.policy is not None
+        if self.policy.auction is not None:
+            share = self.policy.auction.price_ppm(self._scheduler.now - self._started_ns[account_id])
             price, tif = self._offer_price(market, slice_.side, share), TimeInForce.GTC
         value = self._value(account_id, market, slice_.side, lots)
         self._exchange.submit(market, account_id, slice_.side, lots, price, Purpose.ACCOUNT_LIQUIDATION, tif)

@@ -239,3 +239,25 @@ def test_a_template_and_a_setting_after_it(tmp_path: Path) -> None:
         assert not load_scenario(path, settings={key: False}).file.agents["maker-ETH"].withdrawal  # type: ignore[attr-defined]
     with pytest.raises(ScenarioError, match=r"line \d+: agents.maker-ETH.inventory_unit"):
         load_scenario(path, settings={"let.unit": -1})
+
+
+@pytest.mark.parametrize(
+    ("sale", "parallel", "auctioned"),
+    [
+        ({}, False, False),
+        ({"parallel": True}, True, False),
+        ({"auction": {"floor": 0.3, "duration": "2m"}}, False, True),
+    ],
+)
+def test_how_accounts_are_sold_out_is_the_venue_s_choice(
+    tmp_path: Path, sale: dict[str, Any], parallel: bool, auctioned: bool
+) -> None:
+    document = economy()
+    document["venues"]["main"]["account_liquidation"] = sale
+    simulation, _ = rehearse(load_scenario(written(tmp_path, document)))
+    policy = simulation.exchanges["main"].liquidator.policy
+    assert policy is not None
+    assert policy.parallel is parallel
+    assert (policy.auction is not None) is auctioned
+    if policy.auction is not None:
+        assert (policy.auction.floor_ppm, policy.auction.duration_ns) == (300_000, 120 * 10**9)
