@@ -30,7 +30,6 @@ __all__ = ["Alarm", "Clock", "EventClass", "every", "session_key", "tie_key"]
 
 _MASK = (1 << 64) - 1
 _TIE_BITS = 64
-_ARMED: list[Any] = []
 
 
 def session_key(seed: int, name: str) -> int:
@@ -120,13 +119,37 @@ class Clock(simpy.Environment):
 
 
 class Call:
-    """A queued call of ``callback(value)``: all that `Clock.call_at` needs of an event, at a third of the price."""
+    """A queued call of ``callback(value)``: all that `Clock.call_at` needs of an event, at a third of the price.
+
+    SimPy's own `step` and `run` take it for an event, too.
+    """
 
     __slots__ = ("callback", "value")
+    _ok = True
 
     def __init__(self, callback: Callable[[Any], None], value: Any) -> None:
         self.callback = callback
         self.value = value
+
+    @property
+    def callbacks(self) -> tuple[Callable[[Call], None]]:
+        """What SimPy calls."""
+        return (_carry_out,)
+
+    @callbacks.setter
+    def callbacks(self, _taken: None) -> None:
+        """SimPy takes the callbacks off before it calls them."""
+
+
+def _carry_out(call: Call) -> None:
+    call.callback(call.value)
+
+
+def _ring(alarm: Any) -> None:
+    alarm.ring()
+
+
+_RINGS: list[Callable[[Any], None]] = [_ring]  # what SimPy calls
 
 
 class Alarm(Event):
@@ -147,7 +170,7 @@ class Alarm(Event):
         clock = self.clock
         if time_ns < clock._now or self.callbacks is not None:
             raise ValueError(f"cannot arm for {time_ns} ns at {clock.now} ns: it is past, or the alarm is armed")
-        self.callbacks = _ARMED  # taken off when it rings
+        self.callbacks = _RINGS  # taken off when it rings
         heappush(clock._queue, (time_ns, self._class | tie_key(self._key, time_ns), next(clock._eid), self))
 
 

@@ -251,3 +251,26 @@ def test_interrupts_come_before_everything_of_their_moment():
     clock.call_at(5, EventClass.MESSAGE, 1, seen.append, "message")
     clock.run_until(5)
     assert seen == ["interrupted", "message"]
+
+
+def test_simpy_s_own_loop_runs_the_same_events_in_the_same_order():
+    def log_of(drive):
+        clock = Clock(7)
+        log = []
+        alarm = Alarm(clock, EventClass.WAKE, "alarm", lambda: log.append((clock.now, "alarm")))
+        alarm.arm(30)
+        every(clock, EventClass.MARK, "marks", 20, lambda: log.append((clock.now, "mark")))
+        for name in ("a", "b", "c"):
+            clock.call_at(20, EventClass.MESSAGE, clock.key(name), lambda value: log.append((clock.now, value)), name)
+
+        def sleeper():
+            yield clock.timeout(20)
+            log.append((clock.now, "process"))
+
+        clock.process(sleeper())
+        drive(clock)
+        return log
+
+    own = log_of(lambda clock: clock.run_until(65))
+    assert len(own) == 8
+    assert log_of(lambda clock: clock.run(until=66)) == own
