@@ -3,6 +3,7 @@
     python tools/bench.py engine [WORKLOAD.npz ...]   messages/s through OrderBook, beside a plain SortedDict engine
     python tools/bench.py run [SCENARIO]              order messages/s of a whole recorded run (default: calm)
     python tools/bench.py memory                      peak memory of two runs, one four times as long as the other
+    python tools/bench.py marks                       a mark update with 10,000 and with 1,000,000 loans, and positions
 
 Without files, `engine` takes the published workloads of LOBSIM_DATA (default ../shared/data).
 """
@@ -25,6 +26,7 @@ from pathlib import Path
 from plain_engine import PlainBook
 
 from lobsim.book import OrderBook
+from lobsim.credit import ContractBook, ContractTerms, Ledger, LoanBook, LoanTerms, Tier
 from lobsim.scenario import load_scenario
 from lobsim.sim.tapes.oracle import drive, load_workload
 from lobsim.units import parse_duration
@@ -34,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["engine", "run", "memory", "peak"])
+    parser.add_argument("what", choices=["engine", "run", "memory", "marks", "peak"])
     parser.add_argument("paths", nargs="*")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--until", default="30m", help="simulated time of `run`")
@@ -45,6 +47,8 @@ def main() -> None:
         bench_run(arguments.paths[0] if arguments.paths else "calm", arguments.until, arguments.rounds)
     elif arguments.what == "memory":
         bench_memory()
+    elif arguments.what == "marks":
+        bench_marks(arguments.rounds)
     else:
         print(peak_of_run(arguments.until))
 
@@ -109,6 +113,60 @@ def bench_memory() -> None:
         command = [sys.executable, __file__, "peak", "--until", until]
         peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         print(f"calm for {until}: {peak}")
+
+
+def bench_marks(rounds: int) -> None:
+    """Seconds of a mark that a hundred breach, however many wait. Interleaved; the fastest of many calls a round."""
+    sizes = (10_000, 1_000_000)
+    worlds = {count: (_loans(count), _positions(count // 10)) for count in sizes}
+    found: dict[tuple[str, int], list[float]] = {}
+    for _ in range(rounds):
+        for count, ((loans, mark), (contract, price)) in worlds.items():
+            found.setdefault(("loans", count), []).append(_fastest(lambda: list(loans.breached(mark))))  # noqa: B023
+            found.setdefault(("positions", count // 10), []).append(_fastest(lambda: contract.breached(price)))  # noqa: B023
+    for (what, count), times in found.items():
+        print(f"a mark that 100 of {count:,} {what} breach: median {statistics.median(times) * 1e6:.1f} us")
+
+
+def _fastest(work: Callable[[], list[int]], calls: int = 200) -> float:
+    assert len(work()) == _BREACHING
+    best = float("inf")
+    for _ in range(calls):
+        started = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+_BREACHING = 100
+
+
+def _ledger() -> tuple[Ledger, int, int]:
+    ledger = Ledger()
+    base, quote = ledger.add_asset("ALT", "0.0001"), ledger.add_asset("USDT", "0.0001")
+    return ledger, base, quote
+
+
+def _loans(count: int) -> tuple[LoanBook, tuple[int, int]]:
+    ledger, base, quote = _ledger()
+    lender = ledger.open_account("lender", overdraft=True)
+    borrower = ledger.open_account("borrower", overdraft=True)
+    terms = LoanTerms(780_000, 850_000, 910_000)
+    loans = LoanBook("loans", ledger, base, quote, terms, lender)
+    for number in range(count):  # the first hundred are close to the limit
+        loans.open(borrower, 1_000_000, 770_000 if number < _BREACHING else 100_000 + 600_000 * number // count, (1, 1))
+    return loans, (820_000, 1_000_000)
+
+
+def _positions(count: int) -> tuple[ContractBook, int]:
+    ledger, _, quote = _ledger()
+    insurance, outside = ledger.open_account("fund"), ledger.open_account("outside", overdraft=True)
+    holder = ledger.open_account("holder", overdraft=True)
+    contract = ContractBook("PERP", ledger, quote, ContractTerms((Tier(0, 10_000),)), 10, insurance)
+    for number in range(count):  # the first hundred have 10x, the others 2x to 5x
+        margin = 100_000 if number < _BREACHING else 200_000 + 300_000 * number // count
+        contract.open_isolated(holder, 10, 10_000, margin, outside)
+    return contract, 9_000
 
 
 def peak_of_run(until: str) -> str:
