@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from lobsim import Run, load_scenario
+from lobsim.agents import agent_kinds
 from lobsim.scenario.build import Simulation
 from tests.golden.update import DIGESTS, HERE, digests
 
@@ -33,17 +34,19 @@ def _features() -> list[str]:
     return [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
 
 
+@pytest.mark.parametrize("name", ["every-kind", "every-table"])
 @pytest.mark.parametrize(
     "environment",
     [{"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "4242"}, {"NPY_DISABLE_CPU_FEATURES": " ".join(_features())}],
     ids=["hash seed 1", "hash seed 4242", "no vector instructions"],
 )
-def test_other_processes_make_the_same_run(environment: dict[str, str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lobsim", "replay", str(SCENARIO), "--out", str(tmp_path / "run"), "--json"]
+def test_other_processes_make_the_same_run(environment: dict[str, str], name: str, tmp_path: Path) -> None:
+    scenario = str(HERE / f"{name}.toml")
+    command = [sys.executable, "-m", "lobsim", "replay", scenario, "--out", str(tmp_path / "run"), "--json"]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=True, env={**os.environ, **environment}
     )
-    assert json.loads(done.stdout)["digest"] == EXPECTED["every-kind"]
+    assert json.loads(done.stdout)["digest"] == EXPECTED[name]
 
 
 def test_the_digest_notices_the_seed(tmp_path: Path) -> None:
@@ -57,6 +60,11 @@ def _orders_of(run: Run, kind: str) -> pl.DataFrame:
     ids = [account for account, info in run.accounts_info.items() if info.name == kind]
     mine = run.orders.filter(pl.col("account_id").is_in(ids), pl.col("event_name") == "ACCEPTED")
     return mine.select("time_ns", "side", "qty_lots")
+
+
+def test_the_scenarios_have_every_kind_of_agent() -> None:
+    kinds = {agent.kind for file in HERE.glob("*.toml") for agent in load_scenario(file).file.agents.values()}
+    assert kinds == set(agent_kinds())
 
 
 @pytest.mark.parametrize("off", ["panic_sellers", "market_makers", "stray_bids", "patient_asks", "liquidation_bots"])
