@@ -63,8 +63,9 @@ class Simulation:
             self.ledger.add_asset(name, asset.quantum)
         self._build_references()
         for name, venue in file.venues.items():
-            self.exchanges[name] = build_exchange(self, name, venue)
-        self._build_markets()
+            with _blamed(scenario, f"venues.{name}"):
+                self.exchanges[name] = build_exchange(self, name, venue)
+        self._build_markets(scenario)
         self.desk: TransferDesk | None = build_desk(self)
         for name, window in file.windows.items():
             with _blamed(scenario, f"windows.{name}"):
@@ -105,13 +106,14 @@ class Simulation:
                 [(self.factors[factor], beta) for factor, beta in reference.betas.items()],
             )
 
-    def _build_markets(self) -> None:
+    def _build_markets(self, scenario: Scenario) -> None:
         tables = self.file.instruments
         for number, (name, table) in enumerate(tables.items()):
             exchange = self.exchanges[table.venue] if table.venue else next(iter(self.exchanges.values()))
-            market = build_market(self, number, name, table, exchange)
             feed = self.feeds.markets[number] = Feed()
-            exchange.add_market(market, feed.publish, funding_terms(self, table))
+            with _blamed(scenario, f"instruments.{name}"):
+                market = build_market(self, number, name, table, exchange)
+                exchange.add_market(market, feed.publish, funding_terms(self, table))
             self._markets[name] = (exchange, market)
         for name, (_, market) in self._markets.items():
             market.mark_model = build_mark(self, tables[name].mark, market.tick)

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from lobsim.agents import AgentParams, agent_kinds
 from lobsim.agents.base import AccountParams
+from lobsim.scenario.economies import economies
 from lobsim.scenario.happenings import FeedStall, Shock, SlowNetwork, WithdrawalHalt
 from lobsim.scenario.limits import limits
 from lobsim.scenario.markets import Instrument, Mark
@@ -33,7 +34,7 @@ _WINDOW_ACCOUNTS = ("reserve", "custody")
 
 def faults(file: ScenarioFile) -> list[str]:
     """All faults of a file; what depends on a name that leads nowhere is only judged once the name is right."""
-    broken = list(_references(file)) or list(_markets(file))
+    broken = list(_references(file)) or list(_markets(file)) or list(economies(file))
     return broken or [*_events(file), *_accounts(file), *limits(file)]
 
 
@@ -250,6 +251,13 @@ def _economy(file: ScenarioFile, where: str, agent: AccountParams) -> Iterator[s
     """Accounts whose holdings, debts or positions nothing could value, or nobody would keep."""
     margin = agent.margin or bool(getattr(agent, "holdings", None))
     held = {*agent.balances, *agent.debts}
+    for other, amounts in agent.elsewhere.items():
+        for asset in sorted(amounts if margin and other != CHAIN else ()):
+            if not _valued_on(file, other, asset):
+                yield (
+                    f"{where}.elsewhere.{other}.{asset}: a margin account needs a mark for it, but no spot instrument "
+                    f"of {other!r} leads from it to the numeraire {file.scenario.numeraire!r}"
+                )
     if getattr(agent, "holdings", None):
         held.add(file.instruments[agent.instrument].base)
     if margin:

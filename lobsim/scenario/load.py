@@ -332,8 +332,8 @@ def _fault(item: Any) -> str:
 
 
 def _is_tag(loc: tuple[int | str, ...], place: int) -> bool:
-    """pydantic puts the `kind` that chose a model into the path: agents.NAME.KIND.key, exogenous[0].KIND.key."""
-    return place == 2 and loc[0] in ("agents", "exogenous")
+    """pydantic puts the `kind` that chose a model into the path: agents.NAME.KIND.key, windows.NAME.KIND.key."""
+    return place == 2 and loc[0] in ("agents", "exogenous", "windows")
 
 
 def _joined(parts: Sequence[str | int]) -> str:
