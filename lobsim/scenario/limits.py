@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from math import sqrt
+from math import log, sqrt
 
 from pydantic import BaseModel
 
@@ -16,7 +16,8 @@ from lobsim.agents import AgentParams
 from lobsim.agents.base import AccountParams
 from lobsim.scenario.happenings import Shock
 from lobsim.scenario.markets import Instrument
-from lobsim.scenario.schema import ScenarioFile
+from lobsim.scenario.schema import Reference, ScenarioFile
+from lobsim.scenario.windows import MintBurnWindow
 from lobsim.units import NS_PER_DAY, NS_PER_MINUTE, NS_PER_S
 
 MAX_DURATION = 30 * NS_PER_DAY
@@ -24,6 +25,9 @@ MAX_EVENTS = 10**9
 MAX_EVENTS_PER_S = 10**6
 MAX_ACCOUNTS = 1_100_000
 MAX_BALANCES = 50_000_000
+MAX_MEMBERS = 2_000_000
+"""Most members that all crowds together may have: each is kept in memory."""
+
 MAX_QUANTA = 10**30
 MAX_LOTS = 2**40
 MAX_TICKS = 2**45
@@ -38,6 +42,7 @@ _LEAST_QUANTUM = Decimal("1e-18")
 _YEAR_NS = 365 * NS_PER_DAY
 _LEVERAGE = (0.01, 100.0)
 _SHAPE = (0.01, 1e4)
+_HEAVIEST = 1e6
 
 
 def limits(file: ScenarioFile) -> Iterator[str]:
@@ -46,20 +51,57 @@ def limits(file: ScenarioFile) -> Iterator[str]:
     yield from _assets(file)
     yield from _references(file)
     yield from _accounts(file)
+    yield from _marks(file)
     for name, lender in file.lenders.items():
         yield from _loans(file, name)
-        for bound in lender.loans.ltv_shape:
-            if not _SHAPE[0] <= bound <= _SHAPE[1]:
-                yield f"lenders.{name}.loans.ltv_shape: {bound} must lie between {_SHAPE[0]} and {_SHAPE[1]:g}"
+        yield from _shape(f"lenders.{name}.loans.ltv_shape", lender.loans.ltv_shape)
     for name, positions in file.positions.items():
-        quote = file.instruments[positions.instrument].quote
-        yield from _amount(file, f"positions.{name}.notional", quote, positions.notional)
+        instrument = file.instruments[positions.instrument]
+        yield from _amount(file, f"positions.{name}.notional", instrument.quote, positions.notional)
+        lots = positions.notional / float(file.references[instrument.base].start) / float(instrument.lot)
+        said = f"{positions.notional:g} {instrument.quote}"
+        yield from _lots(f"positions.{name}.notional", lots, said, instrument)
+        yield from _shape(f"positions.{name}.leverage_shape", positions.leverage_shape)
     for name, whales in file.whales.items():
         yield from _amount(file, f"whales.{name}.value", file.scenario.numeraire, whales.value)
+        yield from _shape(f"whales.{name}.leverage_shape", whales.leverage_shape)
+        yield from _shape(f"whales.{name}.diversity", (whales.diversity,))
+        for key in ("mix", "borrowed_into", "debts"):
+            yield from _weights(f"whales.{name}.{key}", getattr(whales, key))
     for name, agent in file.agents.items():
         yield from _orders(file, f"agents.{name}", agent)
         yield from _holdings(file, f"agents.{name}", agent)
+        yield from _shape(f"agents.{name}.leverage_shape", getattr(agent, "leverage_shape", ()))
     yield from _pace(file)
+
+
+def _shape(where: str, bounds: tuple[float, ...]) -> Iterator[str]:
+    """Parameters of a distribution that its generator can draw from."""
+    for bound in bounds:
+        if not _SHAPE[0] <= bound <= _SHAPE[1]:
+            yield f"{where}: {bound} must lie between {_SHAPE[0]} and {_SHAPE[1]:g}"
+
+
+def _weights(where: str, weights: dict[str, float]) -> Iterator[str]:
+    """Weights of which none vanishes beside the others."""
+    heaviest = max(weights.values(), default=0.0)
+    for name, weight in weights.items():
+        if weight * _HEAVIEST < heaviest:
+            yield f"{where}.{name}: {weight:g} is less than 1/{_HEAVIEST:g} of the largest weight, {heaviest:g}"
+
+
+def _marks(file: ScenarioFile) -> Iterator[str]:
+    """Constant marks on the grid of what they value."""
+    marks = [(f"instruments.{name}.mark", table.mark, table) for name, table in file.instruments.items()]
+    for name, lender in file.lenders.items():
+        marks.append((f"lenders.{name}.oracle", lender.oracle, file.instruments[lender.instrument]))
+    for name, window in file.windows.items():
+        if isinstance(window, MintBurnWindow):
+            marks.append((f"windows.{name}.oracle", window.oracle, file.instruments[window.instrument]))
+    for where, mark, instrument in marks:
+        ticks = 1 if mark.price is None else mark.price / instrument.tick
+        if not 1 <= ticks <= MAX_TICKS:
+            yield f"{where}.price: {mark.price} is {float(ticks):.3g} ticks; it must be 1 to {MAX_TICKS:.3g}"
 
 
 def _holdings(file: ScenarioFile, where: str, agent: AgentParams) -> Iterator[str]:
@@ -116,18 +158,19 @@ def _references(file: ScenarioFile) -> Iterator[str]:
     if file.scenario.duration > MAX_DURATION:
         yield f"scenario.duration: a run lasts at most {MAX_DURATION // NS_PER_DAY}d"
     for name, reference in file.references.items():
-        drift = reference.volatility * sqrt(years)
+        squares = [(beta * file.factors[factor].volatility) ** 2 for factor, beta in reference.betas.items()]
+        drift = sqrt((reference.volatility**2 + sum(squares)) * years)
         if drift > MAX_DRIFT:
             yield (
-                f"references.{name}.volatility: over the run it makes e^+-{drift:.3g} of the price; "
+                f"references.{name}.volatility: with its factors, over the run, it makes e^+-{drift:.3g} of the price; "
                 f"at most e^+-{MAX_DRIFT:g}"
             )
-        factor = 1.0
-        for event in file.exogenous:
-            if isinstance(event, Shock) and event.reference == name:
-                factor *= 1 + event.change
-        if not 1 / MAX_JUMPS <= factor <= MAX_JUMPS:
-            yield f"exogenous: all shocks together move {name} by a factor of {factor:.3g}"
+        jump = _jump(file, name, reference)
+        if abs(jump) > log(MAX_JUMPS):
+            yield (
+                f"exogenous: all shocks together move {name} by a factor of e^{jump:.3g}; "
+                f"at most {MAX_JUMPS:g} up or down"
+            )
     for where, instrument, name in _valued(file):
         ticks = file.references[name].start / instrument.tick
         if not 1 <= ticks <= MAX_TICKS:
@@ -137,6 +180,16 @@ def _references(file: ScenarioFile) -> Iterator[str]:
             )
 
 
+def _jump(file: ScenarioFile, name: str, reference: Reference) -> float:
+    """Logarithm of what all shocks together, its own and those of its factors, make of a reference."""
+    total = 0.0
+    for event in file.exogenous:
+        if isinstance(event, Shock):
+            beta = 1.0 if event.reference == name else reference.betas.get(event.factor or "", 0.0)
+            total += beta * log(max(1 + event.change, _LEAST))
+    return total
+
+
 def _valued(file: ScenarioFile) -> Iterator[tuple[str, Instrument, str]]:
     """Each (instrument, reference) of which one is a price on the other's grid, once."""
     seen: set[tuple[str, str]] = set()
@@ -144,6 +197,8 @@ def _valued(file: ScenarioFile) -> Iterator[tuple[str, Instrument, str]]:
     pairs += [(name, instrument.mark.reference or "") for name, instrument in file.instruments.items()]
     pairs += [(lender.instrument, lender.oracle.reference or "") for lender in file.lenders.values()]
     pairs += [(agent.instrument, getattr(agent, "reference", "")) for agent in file.agents.values()]
+    for agent in file.agents.values():
+        pairs += [(pair.instrument, pair.reference) for pair in getattr(agent, "pair_keys", tuple)()]
     for name, reference in pairs:
         if reference in file.references and (name, reference) not in seen:
             seen.add((name, reference))
@@ -156,10 +211,18 @@ def _accounts(file: ScenarioFile) -> Iterator[str]:
     whales = sum(population.count for population in file.whales.values())
     accounts = loans + agents + whales + 4 * (len(file.venues) + len(file.lenders) + len(file.instruments))
     positions = sum(population.count for population in file.positions.values())
+    crowds = {name: getattr(agent, "orders", 0) * agent.count for name, agent in file.agents.items()}
+    members = sum(crowds.values())
     if accounts > MAX_ACCOUNTS:
         yield (
             f"agents, lenders, whales: {agents:,} accounts of agents, {loans:,} of loans and {whales:,} of whales are "
             f"more than {MAX_ACCOUNTS:,} accounts"
+        )
+    elif members > MAX_MEMBERS:
+        most = max(crowds, key=crowds.__getitem__)
+        yield (
+            f"agents.{most}.orders: makes {crowds[most]:,} orders, or members with one each; "
+            f"all agents together may have {MAX_MEMBERS:,}"
         )
     elif positions > MAX_ACCOUNTS:
         yield f"positions: {positions:,} perpetual positions are more than {MAX_ACCOUNTS:,}"
@@ -241,11 +304,22 @@ def _pace(file: ScenarioFile) -> Iterator[str]:
     for name, venue in file.venues.items():
         counts[f"venues.{name}.feed_interval"] = duration / venue.feed_interval * len(file.instruments)
         counts[f"venues.{name}.mark_interval"] = duration / venue.mark_interval * (len(file.instruments) + makers)
+    for name, instrument in file.instruments.items():
+        if instrument.contract is not None:
+            counts[f"instruments.{name}.contract.funding_interval"] = duration / instrument.contract.funding_interval
     for name, lender in file.lenders.items():
         counts[f"lenders.{name}.update_interval"] = duration / lender.update_interval
+    for name, factor in file.factors.items():
+        followers = sum(name in reference.betas for reference in file.references.values())
+        counts[f"factors.{name}.interval"] = duration / factor.interval * (1 + followers) if factor.volatility else 0
     for name, reference in file.references.items():
         counts[f"references.{name}.interval"] = duration / reference.interval if reference.volatility else 0
     for name, agent in file.agents.items():
+        if (
+            agent.kind == "depositors"
+            and getattr(agent, "rate", 0) * getattr(agent, "look", 0) > MAX_MEMBERS * NS_PER_S
+        ):
+            yield f"agents.{name}.look: at most {MAX_MEMBERS:,} orders may come between two looks (rate x look)"
         if agent.enabled:
             each = _messages_per_second(agent) * seconds + _messages_once(file, agent)
             counts[f"agents.{name}"] = agent.count * each
@@ -273,7 +347,21 @@ def _messages_per_second(agent: AgentParams) -> float:
         interval = key(name)
         if interval:
             pace += events * NS_PER_S / interval
+    for name in _PAUSES.get(agent.kind, ()):
+        pace += NS_PER_S / key(name)
+    hedge = getattr(agent, "hedge", None)
+    if hedge is not None:
+        pace += NS_PER_S / hedge.interval
     return pace
+
+
+_PAUSES = {
+    "borrowers": ("pause",),
+    "loopers": ("pause", "retry"),
+    "metaorders": ("rest",),
+    "perp-traders": ("retry",),
+}
+"""Keys of pauses after which somebody tries again, whatever came of it."""
 
 
 def _messages_once(file: ScenarioFile, agent: AgentParams) -> float:
