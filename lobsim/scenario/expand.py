@@ -27,6 +27,9 @@ from lobsim.errors import ScenarioError
 MAX_TABLES = 100_000
 """Most tables, entries and texts that templates may grow into."""
 
+MAX_CHARACTERS = 20_000_000
+"""Most characters of all texts together that templates may grow into."""
+
 _HOLE = re.compile(r"\{([^{}]{1,200})\}")
 _KEPT = ("each", "let", "variants", "mechanisms")
 _OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
@@ -61,6 +64,7 @@ class _Expansion:
         self._let = _let(document.get("let", {}))
         self._origins: dict[str, str] = {}
         self._count = 0
+        self._characters = 0
 
     def result(self) -> tuple[dict[str, Any], dict[str, str]]:
         kept = {key: value for key, value in self._document.items() if key in ("variants", "mechanisms")}
@@ -137,7 +141,16 @@ class _Expansion:
         whole = _HOLE.fullmatch(text)
         if whole:
             return self._evaluate(_formula(whole[1], where), bound, where)
-        return _HOLE.sub(lambda hole: str(self._evaluate(_formula(hole[1], where), bound, where)), text)
+        return _HOLE.sub(
+            lambda hole: self._filled(str(self._evaluate(_formula(hole[1], where), bound, where)), where), text
+        )
+
+    def _filled(self, text: str, where: str) -> str:
+        """What stands in a hole: a few small tables must not become more text than fits into memory."""
+        self._characters += len(text)
+        if self._characters > MAX_CHARACTERS:
+            raise TemplateError(f"{where}: templates grow into more than {MAX_CHARACTERS} characters")
+        return text
 
     def _evaluate(self, node: ast.expr, bound: Bound, where: str) -> Any:
         if isinstance(node, ast.Constant):
@@ -175,8 +188,8 @@ class _Expansion:
             if isinstance(value, bool):
                 raise ValueError
             return float(value)
-        except (TypeError, ValueError):
-            raise TemplateError(f"{where}: {ast.unparse(node)} is {value!r:.60}, not a number") from None
+        except (TypeError, ValueError, OverflowError):
+            raise TemplateError(f"{where}: {ast.unparse(node)} is {value!r:.60}, not a number of sane size") from None
 
     def _known(self, bound: Bound) -> str:
         return "known: " + (", ".join([*bound, *(["let"] if self._let else [])]) or "none")
@@ -208,6 +221,8 @@ def _formula(text: str, where: str) -> ast.expr:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise TemplateError(f"{where}: {{{text}}} is no formula") from None
     for part in ast.walk(node):
+        if isinstance(part, ast.Attribute) and not isinstance(part.value, ast.Name):
+            raise TemplateError(f"{where}: {{{text}}}: a field is written as row.field or let.field")
         plain = (ast.Name, ast.Attribute, ast.Load, ast.USub, *_OPERATORS)
         number = isinstance(part, ast.Constant) and type(part.value) in (int, float)
         operation = isinstance(part, ast.BinOp) and type(part.op) in _OPERATORS

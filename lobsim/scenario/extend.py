@@ -34,12 +34,19 @@ def _extend(path: Path, document: Document, read: Callable[[Path], Document], se
         raise ScenarioError(f"{path}: extends: {name!r:.60}: the name of a scenario file is wanted")
     if without is not None and not (isinstance(without, list) and all(isinstance(key, str) for key in without)):
         raise ScenarioError(f"{path}: without: a list of keys such as 'agents.panic' is wanted")
-    base = (path.parent / name).resolve()
+    try:
+        base = (path.parent / name).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a null character, a name too long, links in a circle
+        raise ScenarioError(f"{path}: extends: {name!r:.60}: no file has such a name ({error})") from None
     if not base.is_relative_to(path.parent.resolve()):
         raise ScenarioError(f"{path}: extends: {name!r} leads out of the folder of this file")
     if base in seen or len(seen) >= MAX_BASES:
         raise ScenarioError(f"{path}: extends: {name!r} leads back to itself, or through more than {MAX_BASES} files")
-    result = _extend(base, read(base), read, (*seen, base))
+    try:
+        inherited = read(base)
+    except ScenarioError as error:
+        raise ScenarioError(f"{path}: extends: {error}") from None
+    result = _extend(base, inherited, read, (*seen, base))
     for key in without or ():
         _drop(path, result, key)
     return _merged(result, document)
