@@ -60,10 +60,16 @@ class Scenario(NamedTuple):
 
     def targets(self) -> list[dict[str, Any]]:
         """Rows of the target file that it names; raises `ScenarioError` for one that is not there or not right."""
-        from lobsim.scenario.targets import targets_beside  # noqa: PLC0415  # which reads its file by this module
+        from lobsim.scenario.targets import targets_beside, unknown_names  # noqa: PLC0415  # which read by this module
 
         name = self.file.scenario.targets
-        return [] if name is None else [row.model_dump(exclude_none=True) for row in targets_beside(self.folder, name)]
+        if name is None:
+            return []
+        rows = targets_beside(self.folder, name)
+        faults = list(unknown_names(rows, self.file.instruments, self.file.groups))
+        if faults:
+            raise ScenarioError("\n  ".join([f"{self.path}: {len(faults)} faults of its targets", *faults]))
+        return [row.model_dump(exclude_none=True) for row in rows]
 
     def time_ns(self, text: str) -> int:
         """Nanoseconds since the run's start of "21:15:00Z" or "45m"; raises `InputError`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lobsim.errors import ScenarioError
+from lobsim.scenario.load import load_scenario
 from lobsim.scenario.targets import load_targets, targets_beside, unknown_names
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
@@ -100,3 +101,14 @@ def test_names_that_the_scenario_does_not_have(tmp_path: Path) -> None:
         "scenario.targets: row 'nX': instrument 'X' is not defined (known: A)",
         "scenario.targets: row 'nA': group 'A' is not defined (known: g)",
     ]
+
+
+def test_a_scenario_refuses_targets_of_instruments_it_does_not_have(tmp_path: Path) -> None:
+    write(tmp_path, ROW + 'instrument = "NONE-USDT"\n' + ROW.replace('"row"', '"more"') + 'group = "ghosts"\n')
+    text = (SCENARIOS / "calm.toml").read_text()
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("targets ="))
+    path = write(tmp_path, text.replace("[scenario]", '[scenario]\ntargets = "t.toml"', 1), "calm.toml")
+    with pytest.raises(ScenarioError, match="2 faults") as fault:
+        load_scenario(path).targets()
+    assert "NONE-USDT" in str(fault.value)
+    assert "ghosts" in str(fault.value)
