@@ -40,13 +40,13 @@ NEEDED = (
 """Columns of `orders` that the changes are computed from."""
 
 _kind = pl.col("event")
-_OPENS = (
+OPENS = (
     ((_kind == int(EventKind.ACCEPTED)) & pl.col("trigger_ticks").is_null())
     | (_kind == int(EventKind.TRIGGERED))
     | (_kind == int(EventKind.REPLACED))
 )
-_MEETS = _kind.is_in([int(EventKind.TRADE), int(EventKind.DECREMENTED)])
-_LEAVES = (_kind == int(EventKind.CANCELED)) & pl.col("trigger_ticks").is_null()
+MEETS = _kind.is_in([int(EventKind.TRADE), int(EventKind.DECREMENTED)])
+LEAVES = (_kind == int(EventKind.CANCELED)) & pl.col("trigger_ticks").is_null()
 _REFRESHES = _kind == int(EventKind.REFRESHED)
 _KEEPS = (_kind == int(EventKind.REPLACED)) & (pl.col("kept_priority") == 1)
 SHOWS_A_SLICE = _kind.is_in([int(EventKind.ACCEPTED), int(EventKind.REFRESHED)]) & (pl.col("display_lots") > 0)
@@ -67,23 +67,23 @@ def level_changes(orders: pl.DataFrame, start_seq: int = 0) -> pl.DataFrame:
     """
     in_order = orders if orders["seq"].is_sorted() else orders.sort("seq")
     events = in_order.with_columns(
-        taker_limit=pl.when(_OPENS).then(pl.col("price_ticks").fill_null(0)).forward_fill(),
-        taker_id=pl.when(_OPENS).then(pl.col("order_id")).forward_fill(),
+        taker_limit=pl.when(OPENS).then(pl.col("price_ticks").fill_null(0)).forward_fill(),
+        taker_id=pl.when(OPENS).then(pl.col("order_id")).forward_fill(),
     )
     window = events.lazy().filter(pl.col("seq") >= start_seq) if start_seq else events.lazy()
     limited = pl.col("price_ticks").is_not_null()
     changes = [
-        _change(window.filter(_OPENS & limited), pl.col("qty_lots")),
-        _change(window.filter(_MEETS), -pl.col("qty_lots"), side=_OTHER_SIDE),
-        _change(window.filter(_MEETS & (pl.col("taker_limit") > 0)), -pl.col("qty_lots"), price=pl.col("taker_limit")),
-        _change(window.filter(_LEAVES & limited), -pl.col("qty_lots")),
+        _change(window.filter(OPENS & limited), pl.col("qty_lots")),
+        _change(window.filter(MEETS), -pl.col("qty_lots"), side=_OTHER_SIDE),
+        _change(window.filter(MEETS & (pl.col("taker_limit") > 0)), -pl.col("qty_lots"), price=pl.col("taker_limit")),
+        _change(window.filter(LEAVES & limited), -pl.col("qty_lots")),
     ]
     followed = _followed(events)
     if followed is not None:
         moved = followed.lazy().filter((_kind == int(EventKind.REPLACED)) & (pl.col("seq") >= start_seq))
         changes.append(_change(moved, -pl.col("open_before"), price=pl.col("price_before")))
         changes += _hidden_changes(followed.lazy())
-    stray = window.filter(_MEETS & (pl.col("taker_id") != pl.col("counter_order_id")).fill_null(True))
+    stray = window.filter(MEETS & (pl.col("taker_id") != pl.col("counter_order_id")).fill_null(True))
     wrong, result = pl.collect_all([stray.select("seq", "counter_order_id", "taker_id").head(1), pl.concat(changes)])
     if wrong.height:
         seq, named, came = wrong.row(0)
@@ -118,17 +118,17 @@ def _followed(events: pl.DataFrame) -> pl.DataFrame | None:
     if ids.height == 0:
         return None
     mine = events.join(ids, on="order_id", how="semi")
-    taking = events.filter(_MEETS).join(ids, left_on="counter_order_id", right_on="order_id", how="semi")
+    taking = events.filter(MEETS).join(ids, left_on="counter_order_id", right_on="order_id", how="semi")
     legs = pl.concat(
         [
-            mine.filter(_OPENS | _LEAVES | _REFRESHES).with_columns(leg=pl.lit("own")),
-            mine.filter(_MEETS).with_columns(leg=pl.lit("maker"), side=_OTHER_SIDE),
+            mine.filter(OPENS | LEAVES | _REFRESHES).with_columns(leg=pl.lit("own")),
+            mine.filter(MEETS).with_columns(leg=pl.lit("maker"), side=_OTHER_SIDE),
             taking.with_columns(
                 leg=pl.lit("taker"), order_id=pl.col("counter_order_id"), price_ticks=pl.col("taker_limit")
             ),
         ]
     ).sort("order_id", "seq")
-    opens = _OPENS & (pl.col("leg") == "own")
+    opens = OPENS & (pl.col("leg") == "own")
     signed = pl.when(opens).then(pl.col("qty_lots")).when(_REFRESHES).then(0).otherwise(-pl.col("qty_lots"))
     legs = legs.with_columns(opens=opens, signed=signed, stay=opens.cast(pl.Int64).cum_sum().over("order_id"))
     stays = legs.filter("opens").select(
@@ -145,7 +145,7 @@ def _followed(events: pl.DataFrame) -> pl.DataFrame | None:
 def _hidden_changes(legs: pl.LazyFrame) -> list[pl.LazyFrame]:
     """Per event: the order's hidden lots before it leave their price, those after it appear at theirs."""
     keeps = pl.col("opens") & _KEEPS
-    sets = (pl.col("opens") & ~_KEEPS.fill_null(False)) | _REFRESHES | _LEAVES
+    sets = (pl.col("opens") & ~_KEEPS.fill_null(False)) | _REFRESHES | LEAVES
     taken = pl.when(pl.col("leg") == "taker").then(pl.col("qty_lots")).otherwise(0).sum().over("order_id", "stay")
     rests = pl.max_horizontal(pl.col("opened") - taken - pl.col("slice"), pl.lit(0))
     value = (

@@ -11,18 +11,11 @@ import numpy as np
 import polars as pl
 
 from lobsim.events import EventKind, Side
+from lobsim.measure.changes import LEAVES, MEETS, OPENS
 from lobsim.measure.study import Floats, Study
 from lobsim.measure.summary import BEFORE_NS
 from lobsim.units import NS_PER_S
 
-_kind = pl.col("event")
-_OPENS = (
-    ((_kind == int(EventKind.ACCEPTED)) & pl.col("trigger_ticks").is_null())
-    | (_kind == int(EventKind.TRIGGERED))
-    | (_kind == int(EventKind.REPLACED))
-)
-_MEETS = _kind.is_in([int(EventKind.TRADE), int(EventKind.DECREMENTED)])
-_LEAVES = (_kind == int(EventKind.CANCELED)) & pl.col("trigger_ticks").is_null()
 _ORDER = ["instrument_id", "order_id"]
 _VALUE = pl.col("price_ticks") * pl.col("qty_lots")
 
@@ -58,13 +51,15 @@ def maker_bids(study: Study, makers: list[int], instrument_ids: list[int]) -> li
     taker = pl.col("counter_account_id").is_in(makers)
     buy, sell = pl.col("side") == int(Side.BUY), pl.col("side") == int(Side.SELL)
     orders = run.scan("orders").filter(pl.col("instrument_id").is_in(instrument_ids))
-    opened = orders.filter(own & buy & _OPENS & pl.col("price_ticks").is_not_null())
-    left = orders.filter(own & buy & _LEAVES & pl.col("price_ticks").is_not_null())
-    hit = orders.filter(own & sell & _MEETS)
-    took = orders.filter(taker & buy & _MEETS)
-    replaced = run.collect(orders.filter(own & buy & (_kind == int(EventKind.REPLACED))).select(_ORDER).unique())
+    opened = orders.filter(own & buy & OPENS & pl.col("price_ticks").is_not_null())
+    left = orders.filter(own & buy & LEAVES & pl.col("price_ticks").is_not_null())
+    hit = orders.filter(own & sell & MEETS)
+    took = orders.filter(taker & buy & MEETS)
+    replaced = run.collect(
+        orders.filter(own & buy & (pl.col("event") == int(EventKind.REPLACED))).select(_ORDER).unique()
+    )
     taken = run.collect(took.select("seq", "time_ns", "instrument_id", "qty_lots", order_id=pl.col("counter_order_id")))
-    came_in = orders.filter(own & buy & _OPENS)
+    came_in = orders.filter(own & buy & OPENS)
     limits = came_in.join(taken.lazy().select(_ORDER).unique(), on=_ORDER, how="semi")
     own_limit = run.collect(limits.select("seq", *_ORDER, "price_ticks")).sort("seq")
     taken = taken.sort("seq").join_asof(own_limit, on="seq", by=_ORDER, check_sortedness=False)
