@@ -49,7 +49,7 @@ class RunFolder:
             folder.mkdir(exist_ok=True)
             temporary = target.with_name(target.name + _TEMPORARY)
             frame.write_parquet(temporary, compression="zstd", compression_level=1)
-            _publish(temporary, target)
+            publish_file(temporary, target)
         except OSError as error:
             raise RunError(f"{target}: cannot write: {error.strerror or error}") from error
         self.parts[table] += 1
@@ -62,7 +62,7 @@ class RunFolder:
         temporary = self.path / (name + _TEMPORARY)
         try:
             temporary.write_text(text, encoding="utf-8", newline="\n")
-            _publish(temporary, self.path / name)
+            publish_file(temporary, self.path / name)
         except OSError as error:
             raise RunError(f"{self.path / name}: cannot write: {error.strerror or error}") from error
 
@@ -92,7 +92,7 @@ class RunFolder:
                         file.unlink()
 
 
-def _publish(temporary: Path, target: Path) -> None:
+def publish_file(temporary: Path, target: Path) -> None:
     """Rename once the bytes are on disk, then sync the folder: a power cut leaves the old file or the new."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())

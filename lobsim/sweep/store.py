@@ -8,7 +8,6 @@ left alone.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from lobsim import __version__
 from lobsim.errors import RunError
+from lobsim.sim.run_folder import publish_file
 from lobsim.sweep.differences import Leaves, differences, essence, fingerprint, leaves, listed, written
 from lobsim.sweep.files import FORMAT, CellEntry, Header, Result, StudyFile
 from lobsim.sweep.plan import Cell
@@ -147,17 +147,8 @@ def read_results(folder: Path) -> dict[tuple[str, int], Result]:
 def publish(target: Path, text: str) -> None:
     """Write under a temporary name, sync, rename, sync the folder: a power cut leaves the old file or the new."""
     temporary = target.with_name(target.name + ".tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
-    if os.name == "posix":
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    publish_file(temporary, target)
 
 
 def _entry(cell: Cell, base: Leaves) -> CellEntry:
