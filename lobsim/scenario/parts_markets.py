@@ -198,6 +198,20 @@ class BuiltWindow:
         return self.window.open
 
 
+def _reserve(sim: Simulation, name: str, asset: str, amount: float) -> int:
+    """The account that a window pays out of."""
+    account = sim.account(f"{name}.reserve", "system")
+    if amount:
+        sim.issue(account, asset, amount)
+    return account
+
+
+def _window_terms(sim: Simulation, table: IssuerWindow | ConverterWindow, asset: str, fee_ppm: int) -> WindowTerms:
+    """The same cap and delay both ways; the cap counts the issued asset."""
+    cap = int(table.cap / float(sim.ledger.quantum(sim.ledger.asset(asset))))
+    return WindowTerms(fee_ppm, cap, cap, table.interval, table.delay, table.delay)
+
+
 def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWindow | MintBurnWindow) -> BuiltWindow:
     """An issuer, converter or mint-and-burn market; a disabled one is closed."""
     ledger = sim.ledger
@@ -232,11 +246,6 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
         supplies[table.coin] = _supply(ledger, ledger.asset(table.coin), table.coin_supply)
     elif isinstance(table, IssuerWindow):
         asset = ledger.asset(table.asset)
-        reserve = sim.account(f"{name}.reserve", "system")
-        if table.reserve:
-            sim.issue(reserve, table.reserve_asset, table.reserve)
-        cap = int(table.cap / float(ledger.quantum(asset)))
-        terms = WindowTerms(ppm(table.fee), cap, cap, table.interval, table.delay, table.delay)
         window = issuer = Issuer(
             name,
             sim.clock,
@@ -244,18 +253,14 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
             sim.proxy,
             asset=asset,
             reserve_asset=ledger.asset(table.reserve_asset),
-            reserve=reserve,
-            terms=terms,
+            reserve=_reserve(sim, name, table.reserve_asset, table.reserve),
+            terms=_window_terms(sim, table, table.asset, ppm(table.fee)),
         )
         actions = {"mint": issuer.mint, "redeem": issuer.redeem}
         supply = supplies[table.asset] = _supply(ledger, asset, table.supply)
         figures = {"fee_ppm": lambda _: issuer.terms.fee_ppm, "supply": lambda _: supply()}
     else:
         wrapped = ledger.asset(table.wrapped)
-        reserve = sim.account(f"{name}.reserve", "system")
-        if table.reserve:
-            sim.issue(reserve, table.underlying, table.reserve)
-        cap = int(table.cap / float(ledger.quantum(wrapped)))
         window = converter = Converter(
             name,
             sim.clock,
@@ -263,9 +268,9 @@ def build_window(sim: Simulation, name: str, table: IssuerWindow | ConverterWind
             sim.proxy,
             wrapped=wrapped,
             underlying=ledger.asset(table.underlying),
-            reserve=reserve,
+            reserve=_reserve(sim, name, table.underlying, table.reserve),
             rate=reference_rate(sim, table.rate),
-            terms=WindowTerms(0, cap, cap, table.interval, table.delay, table.delay),
+            terms=_window_terms(sim, table, table.wrapped, 0),
         )
         actions = {"wrap": converter.wrap, "unwrap": converter.unwrap}
         figures = {"fee_ppm": lambda _: converter.terms.fee_ppm}

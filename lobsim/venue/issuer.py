@@ -17,6 +17,7 @@ from lobsim.units import NS_PER_MINUTE
 from lobsim.venue.marks import PPM, Rate, fixed_rate
 from lobsim.venue.ports import EventClass, Recording, Scheduler
 from lobsim.venue.transfers import Custodian
+from lobsim.venue.window import Window
 
 Done: TypeAlias = Callable[[int, int], None]
 
@@ -54,7 +55,7 @@ class _Request(NamedTuple):
     done: Done
 
 
-class Converter:
+class Converter(Window):
     """Wraps an underlying asset into a wrapped one at a conversion rate, and back (WBETH: staking, its redemption).
 
     rate: units of the underlying per unit of the wrapped asset. reserve: the ledger account that keeps the underlying;
@@ -86,7 +87,6 @@ class Converter:
         if wrapped == underlying:
             raise InputError(f"{name}: {ledger.asset_name(wrapped)} cannot be issued against itself")
         self.name = name
-        self.open = True
         self.reserve = reserve
         self.custody = ledger.open_account(f"{name}.custody")
         self.issued_asset = wrapped
@@ -104,14 +104,6 @@ class Converter:
         self._pending: dict[int, _Request] = {}
         self._number = 0
         self._key = scheduler.key(name)
-
-    def halt(self) -> None:
-        """Refuse everything from now on; what was asked before is still delivered."""
-        self.open = False
-
-    def resume(self) -> None:
-        """Serve again."""
-        self.open = True
 
     def admit(self, account: int) -> None:
         """Put an account on the whitelist."""

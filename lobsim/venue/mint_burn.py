@@ -20,6 +20,7 @@ from lobsim.errors import CheckError, InputError
 from lobsim.units import NS_PER_DAY, NS_PER_S
 from lobsim.venue.marks import PPM, Rate
 from lobsim.venue.ports import EventClass, Recording, Scheduler
+from lobsim.venue.window import Window
 
 Done: TypeAlias = Callable[[int, int], None]
 
@@ -34,7 +35,7 @@ class _Swap(NamedTuple):
     done: Done
 
 
-class MintBurn:
+class MintBurn(Window):
     """Swaps stable for volatile coins at the oracle's price, by burning the one and issuing the other.
 
     price: the volatile coin's value in stable units (the oracle's, whatever its lag). capacity: the base pool B in
@@ -65,7 +66,6 @@ class MintBurn:
                 f" ns, floor {spread_floor_ppm}"
             )
         self.name = name
-        self.open = True
         self.stable = stable
         self.volatile = volatile
         self._price = price
@@ -82,14 +82,6 @@ class MintBurn:
         self._pending: dict[int, _Swap] = {}
         self._number = 0
         self._key = scheduler.key(name)
-
-    def halt(self) -> None:
-        """Refuse everything from now on, as when the chain stops; what was asked before is still delivered."""
-        self.open = False
-
-    def resume(self) -> None:
-        """Serve again."""
-        self.open = True
 
     @property
     def imbalance(self) -> int:
