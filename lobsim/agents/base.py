@@ -152,10 +152,6 @@ class Context:
         """The connection to the venue of one of its instruments; the same one for all instruments of a venue."""
         return self._connections.gateways.get(self.specs[instrument].venue) or self.gateway
 
-    def crowd_of(self, instrument: str) -> CrowdGateway:
-        """The crowd's order entry at the venue of one of its instruments."""
-        return self._connections.crowds.get(self.specs[instrument].venue) or self.crowd
-
     def lender(self, name: str) -> LenderGateway:
         """The connection to a lender that its params name."""
         return self._connections.lenders[name]
@@ -184,7 +180,6 @@ class Connections(NamedTuple):
 
     specs: Mapping[str, InstrumentSpec] = _NOTHING
     gateways: Mapping[str, Gateway] = _NOTHING
-    crowds: Mapping[str, CrowdGateway] = _NOTHING
     lenders: Mapping[str, LenderGateway] = _NOTHING
     windows: Mapping[str, WindowGateway] = _NOTHING
     chain: Purse | None = None

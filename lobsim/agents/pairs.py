@@ -5,6 +5,7 @@ A pass over a pair that offers nothing costs two looks at market data and two co
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from functools import partial
 from math import ceil, floor, lcm, sqrt
@@ -138,7 +139,7 @@ class Ticket:
         self.kept = kept
 
 
-class PairTrader(Agent):
+class PairTrader(Agent, ABC):
     """Looks at all its pairs at a steady pace; subclasses say what to do with one.
 
     Both legs are immediate-or-cancel with limits at the same price after fees, halfway (geometrically) between what
@@ -171,8 +172,9 @@ class PairTrader(Agent):
             look()
             yield sleep(poll)
 
+    @abstractmethod
     def _look(self) -> None:
-        raise NotImplementedError
+        """Look at every pair once, and trade."""
 
     def _check_pair(self, first: InstrumentSpec, second: InstrumentSpec) -> None:
         """Raise `InputError` for a pair this kind cannot trade."""

@@ -85,7 +85,6 @@ class AgentBuilder:
         connections = Connections(
             specs={spec.name: spec for spec in (spec_of(sim, *pair) for pair in markets)},
             gateways=gateways,
-            crowds=crowds,
             lenders=self._own_lender(primary),
             windows=windows,
             chain=chain,
