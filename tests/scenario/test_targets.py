@@ -104,7 +104,8 @@ def test_names_that_the_scenario_does_not_have(tmp_path: Path) -> None:
 
 
 def test_a_scenario_refuses_targets_of_instruments_it_does_not_have(tmp_path: Path) -> None:
-    write(tmp_path, ROW + 'instrument = "NONE-USDT"\n' + ROW.replace('"row"', '"more"') + 'group = "ghosts"\n')
+    price = ROW.replace('"adl"', '"fall"')
+    write(tmp_path, price + 'instrument = "NONE-USDT"\n' + price.replace('"row"', '"more"') + 'group = "ghosts"\n')
     text = (SCENARIOS / "calm.toml").read_text()
     text = "\n".join(line for line in text.splitlines() if not line.startswith("targets ="))
     path = write(tmp_path, text.replace("[scenario]", '[scenario]\ntargets = "t.toml"', 1), "calm.toml")
