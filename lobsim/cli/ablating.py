@@ -13,7 +13,7 @@ from lobsim.cli.sweeping import SweepRequest, difference, figure, leave_unfinish
 from lobsim.report.wording import NOTHING, percent
 from lobsim.scenario.shipped import locate
 from lobsim.sweep import make_cell, parse_seeds
-from lobsim.sweep.ablation import BUDGET, Mechanism, Plan, mechanisms_of, plan_ablation
+from lobsim.sweep.ablation import BUDGET, Mechanism, Plan, entry_of, mechanisms_of, plan_ablation
 from lobsim.sweep.cells import is_flag
 from lobsim.sweep.effects import Ablation, Level, TwoByTwo, read_ablation
 from lobsim.sweep.statistics import Interval
@@ -54,7 +54,7 @@ def ablate_and_show(request: AblateRequest) -> None:
         say(_planned(plan, len(seeds)), stderr=True)
     variant = f"-{request.variant}" if request.variant else ""
     out = request.study.out or Path("studies") / f"{base.scenario.file.scenario.name}{variant}-ablation"
-    study = study_of(request.study, base, list(plan.cells.values()), seeds, out)
+    study = study_of(request.study, base, list(plan.cells.values()), seeds, out, entry_of(plan, request.outcome))
     found = None if study.failures and not study.outcomes else read_ablation(plan, study, request.outcome)
     if request.study.as_json:
         titles = {one.name: one.title for one in mechanisms}

@@ -24,6 +24,7 @@ from lobsim.sweep.statistics import Interval, Quartiles
 
 if TYPE_CHECKING:
     from lobsim.sweep import Cell
+    from lobsim.sweep.files import AblationEntry
 
 INTERRUPTED = 130
 _UNFINISHED = 1
@@ -61,7 +62,14 @@ def sweep_and_show(request: SweepRequest, *, axes: Sequence[str], variants: str 
     leave_unfinished(study, as_json=request.as_json)
 
 
-def study_of(request: SweepRequest, base: Cell, cells: Sequence[Cell], seeds: Sequence[int], out: Path) -> Study:
+def study_of(
+    request: SweepRequest,
+    base: Cell,
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    out: Path,
+    ablation: AblationEntry | None = None,
+) -> Study:
     """Run the study with progress on stderr; an interrupt says what is there and leaves."""
     until_ns = None if request.until is None else base.scenario.time_ns(request.until)
     if until_ns is not None and until_ns <= 0:
@@ -85,6 +93,7 @@ def study_of(request: SweepRequest, base: Cell, cells: Sequence[Cell], seeds: Se
                 keep_runs=request.keep_runs,
                 until_ns=until_ns,
                 allow_path=request.allow_path,
+                ablation=ablation,
                 on_progress=note,
             )
     except KeyboardInterrupt:

@@ -5,7 +5,7 @@ A study lives in a folder, one small file per finished run, and goes on where it
 
 from __future__ import annotations
 
-from lobsim.sweep.ablation import Mechanism, Plan, mechanisms_of, plan_ablation
+from lobsim.sweep.ablation import Mechanism, Plan, entry_of, mechanisms_of, plan_ablation, plan_of
 from lobsim.sweep.cells import CellSummary, cell_summaries
 from lobsim.sweep.comparison import Comparison, compare
 from lobsim.sweep.effects import Ablation, read_ablation
@@ -25,6 +25,7 @@ __all__ = [
     "cell_summaries",
     "compare",
     "cores",
+    "entry_of",
     "grid",
     "make_cell",
     "mechanisms_of",
@@ -32,6 +33,7 @@ __all__ = [
     "parse_seeds",
     "parse_variants",
     "plan_ablation",
+    "plan_of",
     "read_ablation",
     "read_study",
     "run_study",

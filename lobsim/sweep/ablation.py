@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 from lobsim.errors import InputError
 from lobsim.scenario import load_scenario
+from lobsim.sweep.differences import written
+from lobsim.sweep.files import AblationEntry, MechanismEntry
 from lobsim.sweep.plan import Cell, make_cell
 from lobsim.sweep.shapley import MOST_EXACT, coalitions, draw_orders
 
@@ -47,14 +49,16 @@ class Cross(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Combinations to be run, by the bit mask of what is on (bit i: mechanism i).
+    """Combinations to be run, by the bit mask of what is on (bit i: mechanism i), and their labels in the study.
 
-    orders: the orders of switching on that shares are averaged over; None where the whole lattice is run (`exact`) or
-    where the budget does not reach (`why_no_shares`).
+    cells: {} in a plan that was read from a study's folder (`plan_of`). orders: the orders of switching on that shares
+    are averaged over; None where the whole lattice is run (`exact`) or where the budget does not reach
+    (`why_no_shares`).
     """
 
     mechanisms: tuple[Mechanism, ...]
     cells: Mapping[int, Cell]
+    labels: Mapping[int, str]
     singles: bool
     pairs: bool
     exact: bool
@@ -129,7 +133,41 @@ def plan_ablation(
         least = min(1 << count, len(wanted) + LEAST_ORDERS * max(1, count - 3))
         why = "" if orders else f"the budget of {budget} runs is too small (about {least * seeds} would do)"
     cells = {mask: _cell(path, variant, mechanisms, everything ^ mask) for mask in wanted}
-    return Plan(tuple(mechanisms), cells, singles, pairs, exact, orders, why, cross)
+    labels = {mask: cell.label for mask, cell in cells.items()}
+    return Plan(tuple(mechanisms), cells, labels, singles, pairs, exact, orders, why, cross)
+
+
+def entry_of(plan: Plan, outcome: str) -> AblationEntry:
+    """The plan as a study's folder keeps it, with the outcome that was asked about."""
+    return AblationEntry(
+        outcome=outcome,
+        mechanisms=tuple(
+            MechanismEntry(name=one.name, title=one.title, off={key: written(value) for key, value in one.off.items()})
+            for one in plan.mechanisms
+        ),
+        labels={str(mask): label for mask, label in plan.labels.items()},
+        singles=plan.singles,
+        pairs=plan.pairs,
+        exact=plan.exact,
+        orders=plan.orders,
+        why_no_shares=plan.why_no_shares,
+        cross=None if plan.cross is None else (plan.cross.factor, plan.cross.against),
+    )
+
+
+def plan_of(entry: AblationEntry) -> Plan:
+    """The plan that a study's folder keeps, without its scenarios: enough for `read_ablation`."""
+    return Plan(
+        mechanisms=tuple(Mechanism(one.name, one.title, one.off) for one in entry.mechanisms),
+        cells={},
+        labels={int(mask): label for mask, label in entry.labels.items()},
+        singles=entry.singles,
+        pairs=entry.pairs,
+        exact=entry.exact,
+        orders=entry.orders,
+        why_no_shares=entry.why_no_shares,
+        cross=None if entry.cross is None else Cross(*entry.cross),
+    )
 
 
 def _orders(count: int, room: int, *, pairs: bool) -> tuple[tuple[int, ...], ...] | None:

@@ -119,7 +119,7 @@ class _Reading:
 
     def __init__(self, plan: Plan, study: Study, outcome: str) -> None:
         self.plan, self.study, self.outcome = plan, study, outcome
-        columns = {mask: study.values(cell.label, outcome) for mask, cell in plan.cells.items()}
+        columns = {mask: study.values(label, outcome) for mask, label in plan.labels.items()}
         kept = [
             place for place in range(len(study.seeds)) if all(column[place] is not None for column in columns.values())
         ]
@@ -131,7 +131,7 @@ class _Reading:
         }
         self.flags: dict[int, list[float | None]] = {}
         if FLAG in study.outcomes and outcome != FLAG:
-            flags = {mask: study.values(cell.label, FLAG) for mask, cell in plan.cells.items()}
+            flags = {mask: study.values(label, FLAG) for mask, label in plan.labels.items()}
             self.flags = {mask: [column[place] for place in kept] for mask, column in flags.items()}
 
     def result(self) -> Ablation:
@@ -144,7 +144,7 @@ class _Reading:
             outcome=self.outcome,
             seeds=self.seeds,
             dropped=tuple(seed for seed in self.study.seeds if seed not in self.seeds),
-            runs=len(plan.cells) * len(self.study.seeds),
+            runs=len(plan.labels) * len(self.study.seeds),
             everything=self._level(full),
             singles=tuple(self._effect(mask) for mask in singles),
             pairs=tuple(self._pair(full ^ 1 << one, full ^ 1 << other) for one, other in pairs),
@@ -196,7 +196,7 @@ class _Reading:
         if plan.exact:
             exact = exact_shares(self.values, len(plan.mechanisms))
             found = [self._interval(exact[:, one], f"share {one}") for one in range(len(plan.mechanisms))]
-            method = f"exact, from all {len(plan.cells)} combinations"
+            method = f"exact, from all {len(plan.labels)} combinations"
         elif plan.orders is not None:
             gains = sampled_shares(self.values, plan.orders)
             drawn = (gains[:, 0::2] + gains[:, 1::2]) / 2  # an order and its reverse are one draw

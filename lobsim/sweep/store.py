@@ -21,7 +21,7 @@ from lobsim import __version__
 from lobsim.errors import RunError
 from lobsim.sim.run_folder import publish_file
 from lobsim.sweep.differences import Leaves, differences, essence, fingerprint, leaves, listed, written
-from lobsim.sweep.files import FORMAT, CellEntry, Header, Result, StudyFile
+from lobsim.sweep.files import FORMAT, AblationEntry, CellEntry, Header, Result, StudyFile
 from lobsim.sweep.plan import Cell
 
 if TYPE_CHECKING:
@@ -40,12 +40,19 @@ M = TypeVar("M", bound=BaseModel)
 class Store:
     """A study's folder, open for writing inside of a ``with store.opened()`` block. `results` are by (cell key, seed).
 
-    base: the scenario without variant and settings. Raises `RunError` when the folder holds something else, a study of
-    another scenario or version (saying what differs), or is being written by another process.
+    base: the scenario without variant and settings. ablation: the plan that the cells belong to. Raises `RunError` when
+    the folder holds something else, a study of another scenario or version (saying what differs), or is being written
+    by another process.
     """
 
     def __init__(
-        self, folder: Path, base: Cell, cells: Sequence[Cell], seeds: Sequence[int], until_ns: int | None
+        self,
+        folder: Path,
+        base: Cell,
+        cells: Sequence[Cell],
+        seeds: Sequence[int],
+        until_ns: int | None,
+        ablation: AblationEntry | None = None,
     ) -> None:
         self.folder = folder
         document = essence(base.document)
@@ -60,6 +67,7 @@ class Store:
             labels=tuple(cell.label for cell in cells),
         )
         self.cells = {cell.label: _entry(cell, self.header.document) for cell in cells}
+        self.ablation = ablation
         self.results: dict[tuple[str, int], Result] = {}
 
     @contextmanager
@@ -124,7 +132,9 @@ class Store:
         self._write_study(complete=True)
 
     def _write_study(self, *, complete: bool) -> None:
-        study = StudyFile(lobsim_study=FORMAT, complete=complete, header=self.header, cells=self.cells)
+        study = StudyFile(
+            lobsim_study=FORMAT, complete=complete, header=self.header, cells=self.cells, ablation=self.ablation
+        )
         publish(self.folder / STUDY, study.model_dump_json(indent=1) + "\n")
 
 

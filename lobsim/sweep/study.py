@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from lobsim.errors import InputError
-from lobsim.sweep.files import CellEntry, Header, Result
+from lobsim.sweep.files import AblationEntry, CellEntry, Header, Result
 from lobsim.sweep.job import Job, run_job
 from lobsim.sweep.plan import MOST_RUNS, Cell
 from lobsim.sweep.pool import Answer, run_jobs
@@ -112,22 +112,23 @@ def run_study(
     keep_runs: bool = False,
     until_ns: int | None = None,
     allow_path: bool = False,
+    ablation: AblationEntry | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Study:
     """Run every cell with every seed that `folder` has no result of yet.
 
     base: the scenario as its file says, without variant and settings; a folder whose results are of another one is
     refused. Cells that come to the same scenario are run once. workers: processes, all cores by default, 0 for this
-    one. A run that failed before is tried again. Seeds come first: after any interruption the cells that were begun
-    together can be compared. Raises `RunError`, and KeyboardInterrupt as it comes; the folder then says that it is
-    unfinished and holds every finished run.
+    one. ablation: the plan of the cells, kept beside them. A run that failed before is tried again. Seeds come first:
+    after any interruption the cells that were begun together can be compared. Raises `RunError`, and KeyboardInterrupt
+    as it comes; the folder then says that it is unfinished and holds every finished run.
     """
     workers = cores() if workers is None else workers
     if not 0 <= workers <= MOST_WORKERS:
         raise InputError(f"--workers {workers}: must lie between 0 and {MOST_WORKERS}")
     if len(cells) * len(seeds) > MOST_RUNS:
         raise InputError(f"{len(cells):,} cells x {len(seeds):,} seeds: a study has at most {MOST_RUNS:,} runs")
-    store = Store(folder, base, cells, seeds, until_ns)
+    store = Store(folder, base, cells, seeds, until_ns, ablation)
     with store.opened():
         different = {cell.key: cell for cell in cells}.values()
         jobs = [

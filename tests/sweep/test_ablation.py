@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from lobsim.errors import InputError, RunError
 from lobsim.sim.streams import Stream
-from lobsim.sweep import Mechanism, Plan, Study, mechanisms_of, plan_ablation, read_ablation
-from lobsim.sweep.files import Result
-from lobsim.sweep.shapley import sampled_shares
+from lobsim.sweep import Mechanism, Plan, Study, entry_of, mechanisms_of, plan_ablation, plan_of, read_ablation
+from lobsim.sweep.files import AblationEntry, Result
+from lobsim.sweep.shapley import coalitions, draw_orders, sampled_shares
 from tests.cli.conftest import SCENARIO
 
 SEEDS = tuple(range(1, 13))
@@ -261,3 +263,59 @@ def test_an_ablation_is_reproducible_plain_data() -> None:
     assert one == other
     assert one["cross"]["factor"] == "bots"
     assert one["pairs"][0]["effect"]["level"]["off"] == ["withdrawal", "bots"]
+
+
+# --- a plan in a study's folder -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        _plan(),
+        _plan(3, budget=9 * len(SEEDS)),
+        _plan(3, budget=5 * len(SEEDS)),
+        _plan(3, budget=4 * len(SEEDS), factor="withdrawal"),
+    ],
+    ids=["lattice", "pairs", "singles", "two by two"],
+)
+def test_a_plan_read_again_says_the_same_of_a_study(plan: Plan) -> None:
+    again = plan_of(AblationEntry.model_validate_json(entry_of(plan, "fall").model_dump_json()))
+    assert again.labels == plan.labels
+    study = _study(plan, _random)
+    assert read_ablation(again, study, "fall") == read_ablation(plan, study, "fall")
+
+
+def test_sampled_orders_are_kept_with_their_plan() -> None:
+    many = [Mechanism(f"m{number}", "", {f"k{number}": False}) for number in range(4)]
+    orders = tuple(draw_orders(4, 4))
+    masks = {*coalitions(orders), *(0b1111 ^ 1 << one for one in range(4))}
+    plan = Plan(tuple(many), {}, {mask: f"on {mask}" for mask in masks}, True, False, False, orders, "", None)
+    assert plan_of(AblationEntry.model_validate_json(entry_of(plan, "fall").model_dump_json())).orders == orders
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": {"7": "all"}}, "labels must name each combination"),
+        ({"labels": {**{str(mask): str(mask) for mask in range(8)}, "8": "beyond"}}, "labels must name each"),
+        ({"labels": {"x": "all"}}, "pattern"),
+        ({"orders": ((0, 1),)}, "each of the 3 mechanisms once"),
+        ({"cross": (3, 4)}, "one mechanism and others"),
+        ({"cross": (1, 1)}, "one mechanism and others"),
+        ({"cross": (1, 8)}, "one mechanism and others"),
+        ({"mechanisms": ()}, "at least 1"),
+    ],
+)
+def test_a_plan_that_does_not_add_up_is_refused(change: dict[str, object], words: str) -> None:
+    plain = {**entry_of(_plan(), "fall").model_dump(), **change}
+    with pytest.raises(ValidationError, match=words):
+        AblationEntry.model_validate_json(json.dumps(plain))
+
+
+def test_a_plan_of_mechanisms_twice_or_too_many_is_refused() -> None:
+    plain = entry_of(_plan(1), "fall").model_dump()
+    twice = {**plain, "mechanisms": [plain["mechanisms"][0]] * 2}
+    many = {**plain, "mechanisms": [{**plain["mechanisms"][0], "name": f"m{number}"} for number in range(20)]}
+    for bad, words in ((twice, "stands there twice"), (many, "exact shares of more than")):
+        with pytest.raises(ValidationError, match=words):
+            AblationEntry.model_validate_json(json.dumps(bad))
