@@ -1,0 +1,341 @@
+"use strict";
+// The page's own script: unpacks columns, draws charts as they come into view, keeps their time range together,
+// sorts tables, switches themes. Texts reach the document as text nodes only.
+(() => {
+  const root = document.documentElement;
+  const byId = (id) => document.getElementById(id);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const listeners = [];
+  const drawn = new Map(); // id -> { element, chart, option, group }
+  const ranges = new Map(); // group -> [start, end] in percent
+  const lobsim = (window.lobsim = { widgets: {} });
+
+  // --- numbers -------------------------------------------------------------------------------------------------------
+
+  const trimmed = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+  const grouped = (value, digits) =>
+    value.toLocaleString("en-US", { maximumFractionDigits: digits, minimumFractionDigits: 0 });
+  const number = (value) => {
+    if (value === null || value === undefined || Number.isNaN(+value)) return "-";
+    const size = Math.abs(+value);
+    if (size === 0) return "0";
+    if (size >= 1e12) return Number(value).toExponential(2);
+    if (size >= 1000) return grouped(+value, 0);
+    return trimmed((+value).toFixed(Math.min(12, Math.max(0, 3 - Math.floor(Math.log10(size))))));
+  };
+  const short = (value) => {
+    const size = Math.abs(+value);
+    for (const [unit, name] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
+      if (size >= unit) return trimmed((+value / unit).toFixed(size >= 100 * unit ? 0 : size >= 10 * unit ? 1 : 2)) + name;
+    }
+    return number(value);
+  };
+  const price = (value) => {
+    if (value === null || value === undefined || Number.isNaN(+value)) return "-";
+    return trimmed(Number((+value).toPrecision(7)).toFixed(10)).replace(/\B(?=(\d{3})+(?!\d)(?<!\.\d*))/g, ",");
+  };
+  const two = (value) => String(value).padStart(2, "0");
+  const clock = (ms, seconds) => {
+    const when = new Date(+ms);
+    const text = `${two(when.getUTCHours())}:${two(when.getUTCMinutes())}`;
+    return seconds || when.getUTCSeconds() ? `${text}:${two(when.getUTCSeconds())}` : text;
+  };
+  const known = (form) => (value) => (value === null || value === undefined || value === "" || Number.isNaN(+value) ? "-" : form(+value));
+  const formats = {
+    number,
+    short,
+    price,
+    plain: (value) => String(value),
+    percent: known((value) => `${trimmed((value * 100).toFixed(Math.abs(value) < 0.1 ? 2 : 1))} %`),
+    points: known((value) => `${value > 0 ? "+" : ""}${trimmed((value * 100).toFixed(1))} pp`),
+    bp: known((value) => `${trimmed((value * 1e4).toFixed(Math.abs(value) < 1e-3 ? 2 : 1))} bp`),
+    multiple: known((value) => `${number(value)} x`),
+    seconds: known((value) => (Math.abs(value) >= 120 ? `${trimmed((value / 60).toFixed(1))} min` : `${number(value)} s`)),
+    clock: (value) => clock(value, false),
+    moment: (value) => `${clock(value, true)} UTC`,
+  };
+
+  // Names that ECharts calls with a whole item: the value is found in it, then formatted.
+  const last = (value) => (Array.isArray(value) ? value[value.length - 1] : value);
+  const items = {
+    mark: () => (item) => (item.data && item.data.xAxis > 1e11 ? `${clock(item.data.xAxis, true)}  ${item.name}` : item.name),
+    pointer: () => (item) => formats.moment(item.value),
+    bar: (form) => (item) => form(last(item.value)),
+    cell: (form) => (item) => form(last(item.value)),
+    dot: (form) => (item) => form(item.value[0]),
+    box: (form) => (item) => {
+      const [least, lower, middle, upper, most] = item.value.slice(-5).map(form);
+      return `${item.name}\nmedian ${middle}\nquartiles ${lower} to ${upper}\nall ${least} to ${most}`;
+    },
+  };
+  const formatterOf = (name) => {
+    const [kind, ...base] = name.split("_");
+    if (Object.hasOwn(items, kind)) return items[kind](formats[base.join("_")] || formats.plain);
+    return Object.hasOwn(formats, name) ? formats[name] : formats.plain;
+  };
+
+  // --- packed columns ------------------------------------------------------------------------------------------------
+
+  const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const inflate = async (bytes) => {
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  };
+  // LEB128 codes: 0 for no value, else 1 + zigzag of the difference; plain arithmetic, since shifts have 32 bits only.
+  const unpack = async ({ n, m, d, b }) => {
+    const bytes = await inflate(bytesOf(b));
+    const values = new Float64Array(n).fill(NaN);
+    let last = 0;
+    for (let place = 0, at = 0; place < n; place++) {
+      let code = 0;
+      let weight = 1;
+      for (; bytes[at] > 127; at++, weight *= 128) code += (bytes[at] - 128) * weight;
+      code += bytes[at++] * weight;
+      if (code === 0) continue;
+      code -= 1;
+      last += code % 2 ? -(code + 1) / 2 : code / 2;
+      values[place] = (last * m) / d;
+    }
+    return values;
+  };
+
+  const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+  const resolved = async (value) => {
+    if (Array.isArray(value)) {
+      if (value.length > 64 && value.every((one) => typeof one !== "object" || one === null)) return value;
+      return Promise.all(value.map(resolved));
+    }
+    if (value === null || typeof value !== "object") return value;
+    if (value.$color) return colour(value.$color);
+    if (value.$fn) return formatterOf(value.$fn);
+    if (value.$pack) return Array.from(await unpack(value.$pack));
+    if (value.$points) {
+      const columns = await Promise.all(value.$points.map(unpack));
+      return Array.from(columns[0], (_, row) => columns.map((column) => (Number.isNaN(column[row]) ? null : column[row])));
+    }
+    const entries = await Promise.all(Object.entries(value).map(async ([key, inner]) => [key, await resolved(inner)]));
+    return Object.fromEntries(entries);
+  };
+
+  // --- charts --------------------------------------------------------------------------------------------------------
+
+  const dataOf = (id) => JSON.parse(byId(`data-${id}`).textContent);
+  const list = (value) => (value === undefined ? [] : Array.isArray(value) ? value : [value]);
+
+  // What every chart shares; what the option says itself goes first.
+  const themed = (option) => {
+    const text = { color: colour("soft"), fontSize: 12, fontFamily: getComputedStyle(document.body).fontFamily };
+    const axis = (one) => ({
+      ...one,
+      axisLabel: { hideOverlap: true, ...text, ...one.axisLabel },
+      axisLine: { lineStyle: { color: colour("line") }, ...one.axisLine },
+      axisTick: { lineStyle: { color: colour("line") }, ...one.axisTick },
+      splitLine: { lineStyle: { color: colour("grid") }, ...one.splitLine },
+      nameTextStyle: { ...text, ...one.nameTextStyle },
+    });
+    return {
+      animation: false,
+      useUTC: true,
+      color: Array.from({ length: 10 }, (_, place) => colour(`s${place + 1}`)),
+      backgroundColor: "transparent",
+      ...option,
+      textStyle: { ...text, ...option.textStyle },
+      xAxis: list(option.xAxis).map(axis),
+      yAxis: list(option.yAxis).map(axis),
+      legend: list(option.legend).map((one) => ({
+        type: "scroll", icon: "roundRect", itemWidth: 12, itemHeight: 8, itemGap: 14, inactiveColor: colour("faint"),
+        pageIconColor: colour("soft"), pageTextStyle: text, ...one, textStyle: { ...text, ...one.textStyle },
+      })),
+      tooltip: option.tooltip && {
+        renderMode: "richText", confine: true, backgroundColor: colour("tip"), borderColor: colour("line"), transitionDuration: 0,
+        ...option.tooltip,
+        textStyle: { ...text, color: colour("ink"), ...option.tooltip.textStyle },
+        axisPointer: { lineStyle: { color: colour("faint") }, label: { backgroundColor: colour("soft") }, ...option.tooltip.axisPointer },
+      },
+      dataZoom: list(option.dataZoom).map((one) => ({
+        borderColor: colour("line"), fillerColor: `${colour("accent")}22`, handleStyle: { color: colour("panel"), borderColor: colour("faint") },
+        moveHandleStyle: { color: colour("line") }, emphasis: { moveHandleStyle: { color: colour("faint") } }, textStyle: text,
+        dataBackground: { lineStyle: { color: colour("faint") }, areaStyle: { color: colour("line") } },
+        selectedDataBackground: { lineStyle: { color: colour("accent") }, areaStyle: { color: colour("accent"), opacity: 0.15 } },
+        ...one,
+      })),
+    };
+  };
+
+  const zoomed = (option, range) => {
+    if (range) for (const zoom of option.dataZoom) [zoom.start, zoom.end] = range;
+    return option;
+  };
+
+  const setRange = (group, range, from) => {
+    ranges.set(group, range);
+    for (const other of drawn.values()) {
+      if (other.group === group && other.chart !== from) other.chart.dispatchAction({ type: "dataZoom", start: range[0], end: range[1] });
+    }
+  };
+
+  const draw = async (element) => {
+    const id = element.id;
+    if (drawn.has(id) || element.dataset.state) return;
+    element.dataset.state = "drawing";
+    const { $group: group, $ranges: _, ...option } = dataOf(id);
+    const chart = echarts.init(element, null, { renderer: "canvas", useDirtyRect: false });
+    const one = { element, chart, option, group };
+    drawn.set(id, one);
+    await paint(one);
+    let quiet = false;
+    chart.on("datazoom", () => {
+      if (!group || quiet) return;
+      const { start, end } = chart.getOption().dataZoom[0];
+      const before = ranges.get(group) || [0, 100];
+      if (Math.abs(before[0] - start) + Math.abs(before[1] - end) < 1e-9) return;
+      quiet = true;
+      setRange(group, [start, end], chart);
+      quiet = false;
+      showRanges();
+    });
+    element.dataset.state = "drawn";
+  };
+  const paint = async (one) => {
+    const option = await resolved(one.option);
+    one.chart.setOption(zoomed(themed(option), one.group && ranges.get(one.group)), { notMerge: true });
+  };
+
+  const hidden = (element) => element.offsetParent === null;
+  const start = (element) => {
+    if (element.dataset.part === "chart") return draw(element);
+    if (element.dataset.state) return undefined;
+    element.dataset.state = "drawing";
+    const made = lobsim.widgets[element.dataset.kind];
+    return Promise.resolve(made(element, dataOf(element.id), tools)).then(() => (element.dataset.state = "drawn"));
+  };
+  const tools = (Object.assign(lobsim, {
+    unpack, colour, formats, clock, resolved, themed,
+    onTheme: (listener) => listeners.push(listener),
+    setRange: (group, range) => setRange(group, range, null),
+    // Draw everything that is not in a hidden choice; resolves when all of it is there.
+    drawAll: () => Promise.all([...document.querySelectorAll("[data-part=chart], [data-part=widget]")].filter((one) => !hidden(one)).map(start)),
+  }));
+
+  const watch = () => {
+    const parts = document.querySelectorAll("[data-part=chart], [data-part=widget]");
+    const seen = new IntersectionObserver((entries) => {
+      for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); start(entry.target); }
+    }, { rootMargin: "400px 0px" });
+    const sized = new ResizeObserver((entries) => {
+      for (const { target, contentRect } of entries) {
+        const one = drawn.get(target.id);
+        if (one && contentRect.width && target.dataset.state === "drawn") one.chart.resize();
+      }
+    });
+    for (const part of parts) { seen.observe(part); if (part.dataset.part === "chart") sized.observe(part); }
+    window.addEventListener("beforeprint", () => lobsim.drawAll());
+  };
+
+  // --- shared time range ---------------------------------------------------------------------------------------------
+
+  // Buttons of a chart's "$ranges": [[name, start, end], ...] in percent of the time axis; they move its whole group.
+  let showRanges = () => {};
+  const rangeButtons = () => {
+    const rows = [];
+    for (const element of document.querySelectorAll("[data-part=chart]")) {
+      const text = byId(`data-${element.id}`).textContent;
+      if (!text.includes('"$ranges"')) continue;
+      const { $ranges: choices, $group: group } = JSON.parse(text);
+      const bar = document.createElement("div");
+      bar.className = "ranges";
+      for (const [name, from, to] of choices) {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = name;
+        button.addEventListener("click", () => { setRange(group, [from, to], null); showRanges(); });
+        rows.push([button, group, from, to]);
+        bar.append(button);
+      }
+      element.before(bar);
+    }
+    showRanges = () => {
+      for (const [button, group, from, to] of rows) {
+        const [start, end] = ranges.get(group) || [0, 100];
+        button.setAttribute("aria-pressed", String(Math.abs(start - from) + Math.abs(end - to) < 0.01));
+      }
+    };
+    showRanges();
+  };
+
+  // --- tables, choices, theme ----------------------------------------------------------------------------------------
+
+  const sortable = (table) => {
+    const heads = [...table.tHead.rows[0].cells];
+    const sort = (head, place) => {
+      const ascending = head.getAttribute("aria-sort") === "descending";
+      const sign = ascending ? 1 : -1;
+      const key = (row) => { const text = row.cells[place].dataset.key; return text === undefined ? null : Number(text); };
+      const rows = [...table.tBodies[0].rows];
+      const numeric = rows.some((row) => key(row) !== null);
+      rows.sort((first, second) => {
+        if (!numeric) return sign * second.cells[place].textContent.localeCompare(first.cells[place].textContent) * -1;
+        const [one, other] = [key(first), key(second)];
+        if (one === null || other === null) return (one === null) - (other === null);
+        return sign * (one - other);
+      });
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+      table.tBodies[0].append(...rows);
+    };
+    heads.forEach((head, place) => head.querySelector("button").addEventListener("click", () => sort(head, place)));
+  };
+
+  const choice = (element) => {
+    const select = element.querySelector("select");
+    select.addEventListener("change", () => {
+      for (const option of element.querySelectorAll(".option")) option.hidden = option.dataset.option !== select.value;
+      for (const one of drawn.values()) if (element.contains(one.element) && !hidden(one.element)) one.chart.resize();
+    });
+  };
+
+  const theme = () => root.dataset.theme || (dark.matches ? "dark" : "light");
+  const retheme = async () => {
+    byId("theme").textContent = theme() === "dark" ? "Light" : "Dark";
+    for (const one of drawn.values()) await paint(one);
+    for (const listener of listeners) listener(theme());
+  };
+  const remembered = (value) => {
+    try {
+      if (value === undefined) return localStorage.getItem("lobsim-theme");
+      localStorage.setItem("lobsim-theme", value);
+    } catch { /* a browser may refuse storage to files */ }
+    return null;
+  };
+
+  const follow = () => {
+    const links = [...document.querySelectorAll("#contents a")];
+    const seen = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        for (const link of links) {
+          const here = link.getAttribute("href") === `#${entry.target.id}`;
+          if (here) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+        }
+      }
+    }, { rootMargin: "-15% 0px -75% 0px" });
+    for (const section of document.querySelectorAll("main > section[id]")) seen.observe(section);
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const saved = remembered();
+    if (saved === "dark" || saved === "light") root.dataset.theme = saved;
+    byId("theme").addEventListener("click", () => {
+      root.dataset.theme = theme() === "dark" ? "light" : "dark";
+      remembered(root.dataset.theme);
+      retheme();
+    });
+    byId("theme").textContent = theme() === "dark" ? "Light" : "Dark";
+    dark.addEventListener("change", retheme);
+    document.querySelectorAll("table[data-sortable]").forEach(sortable);
+    document.querySelectorAll("[data-part=choice]").forEach(choice);
+    rangeButtons();
+    watch();
+    follow();
+  });
+})();
