@@ -42,7 +42,8 @@ Number = int | str | Decimal
 
 _PLAIN = Terms(_GTC, False, 0, SelfTrade.CANCEL_NEWEST, None, None, 0)
 _PLAIN_ALLOW = _PLAIN._replace(self_trade=SelfTrade.ALLOW)
-_ALLOW = SelfTrade.ALLOW
+_POST = _PLAIN._replace(post_only=True)
+_POST_ALLOW = _PLAIN_ALLOW._replace(post_only=True)
 
 
 class OrderBook(BookMechanics):
@@ -104,14 +105,14 @@ class OrderBook(BookMechanics):
         lots: int = qty if qty.__class__ is int else self._lots(qty)
         ticks = price if price.__class__ is int or price is None else self._ticks(price)
         orders = self._orders
-        # Plain limit orders, nearly all of the flow, are handled here in one go; whatever is special in any way takes
-        # the longer road through _submit_special.
+        # Plain limit orders and post-only ones that rest, nearly all of the flow, are handled here in one go; whatever
+        # is special in any way takes the longer road through _submit_special.
         if (
             ticks is None
             or (tif and tif != _IOC)
             or (self_trade and self_trade != _ALLOW)
             or display_qty
-            or post_only
+            or (post_only and (tif or self._crosses(side, ticks)))
             or trigger_price is not None
             or expire_ns is not None
             or order_id in orders
@@ -167,7 +168,10 @@ class OrderBook(BookMechanics):
         order.hidden = 0
         order.level = level
         order.purpose = purpose
-        order.terms = _PLAIN_ALLOW if self_trade else None
+        if post_only:
+            order.terms = _POST_ALLOW if self_trade else _POST
+        else:
+            order.terms = _PLAIN_ALLOW if self_trade else None
         level.queue.append(order)
         level.qty += lots
         level.count += 1

@@ -8,7 +8,7 @@ import pytest
 
 from lobsim.book import OrderBook, side
 from lobsim.book.side import BookSide, Order, PriceLevel
-from lobsim.events import SelfTrade, TimeInForce
+from lobsim.events import EventKind, Reason, SelfTrade, TimeInForce
 from tests.book.expect import BUY, SELL, make_book
 from tests.book.test_many_levels import flow
 from tests.book.test_plain_integers import special_orders
@@ -44,7 +44,8 @@ def test_so_are_the_largest_and_the_smallest(monkeypatch, number) -> None:
         {"tif": TimeInForce.FOK},
         {"self_trade": SelfTrade.DECREMENT},
         {"display_qty": 1},
-        {"post_only": True},
+        {"post_only": True, "price": 100},
+        {"post_only": True, "tif": TimeInForce.IOC},
         {"trigger_price": 100},
         {"expire_ns": 5},
         {"qty": 0},
@@ -57,6 +58,15 @@ def test_everything_special_is_not(monkeypatch, terms) -> None:
     monkeypatch.setattr(OrderBook, "_submit_special", closed)
     with pytest.raises(AssertionError, match="long road"):
         book.submit(**{"order_id": 9, "side": BUY, "qty": 3, "price": 99, **terms})
+
+
+@pytest.mark.parametrize("mode", [SelfTrade.CANCEL_NEWEST, SelfTrade.ALLOW])
+def test_post_only_orders_that_rest_are_handled_in_one_piece_and_stay_post_only(monkeypatch, mode) -> None:
+    book = make_book(asks=[(100, [5])])
+    monkeypatch.setattr(OrderBook, "_submit_special", closed)
+    book.submit(9, BUY, 3, 99, owner=4, post_only=True, self_trade=mode)
+    assert book.replace(9, 3, 100)[0].reason == Reason.POST_ONLY_CROSSES
+    assert book.replace(9, 2, 98)[0].kind == EventKind.REPLACED
 
 
 def test_prices_that_do_not_meet_start_no_walk(monkeypatch) -> None:

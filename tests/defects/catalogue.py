@@ -129,6 +129,18 @@ DEFECTS = [
         "                return Reason.POST_ONLY_CROSSES\n",
     ),
     Defect(
+        "post_only_takes_the_short_road_and_trades",
+        "matching",
+        "            or (post_only and (tif or self._crosses(side, ticks)))\n",
+        "            or (post_only and tif)\n",
+    ),
+    Defect(
+        "post_only_forgotten_at_rest",
+        "matching",
+        "            order.terms = _POST_ALLOW if self_trade else _POST\n",
+        "            order.terms = _PLAIN_ALLOW if self_trade else None\n",
+    ),
+    Defect(
         "post_only_forgotten_by_replace",
         "matching",
         "            or (order.terms is not None and order.terms.post_only and self._crosses(order.side, ticks))\n",
