@@ -37,8 +37,8 @@ def render(page: Page) -> str:
     scripts = [_asset("echarts.min.js")] if charts or widgets else []
     scripts += [_asset("page.js"), *(_asset(f"{_checked(kind, _KIND)}.js") for kind in kinds)]
     style = _style(kinds, {chart.height for chart in charts})
-    data = [(f"data-{chart.id}", script_json(cleaned(chart.option, labels=True))) for chart in charts]
-    data += [(f"data-{widget.id}", script_json(cleaned(widget.data, labels=False))) for widget in widgets]
+    data = [(f"data-{chart.id}", script_json(cleaned(chart.option, chart=True))) for chart in charts]
+    data += [(f"data-{widget.id}", script_json(cleaned(widget.data))) for widget in widgets]
     return (
         _environment()
         .get_template("page.html.j2")

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-_BRACES = str.maketrans({"{": "\N{FULLWIDTH LEFT CURLY BRACKET}", "}": "\N{FULLWIDTH RIGHT CURLY BRACKET}"})
+_MARKUP = frozenset({"rich"})
+_FORMATTERS = ("formatter", "valueFormatter")
 _SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
@@ -23,31 +24,32 @@ def visible(text: str, *, keep: str = "") -> str:
     )
 
 
-def label(text: str) -> str:
-    """`visible` text for canvas labels: ECharts reads ``{style|text}`` and ``{b}`` as markup and has no escape for it,
-    so braces become their full-width twins."""
-    return visible(text).translate(_BRACES)
-
-
 def script_json(value: object) -> str:
     """JSON that can stand inside ``<script>``: ASCII only, no ``<``, ``>`` or ``&``, whatever the texts are."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(_SCRIPT)
 
 
-def cleaned(value: Any, *, labels: bool) -> Any:
-    """Plain JSON data: numpy's numbers as Python's, no NaN (None instead), every text `visible` (labels: `label`)."""
+def cleaned(value: Any, *, chart: bool = False) -> Any:
+    """Plain JSON data: numpy's numbers as Python's, no NaN (None instead), every text `visible`.
+
+    chart: also refuses, with `ValueError`, what would make ECharts read texts as markup: formatters that are text
+    (``{b}``) and rich styles (``{style|text}``). assets/page.js escapes for tooltips, the one place that always has
+    them.
+    """
     if isinstance(value, str):
-        return label(value) if labels else visible(value)
+        return visible(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, np.generic):
-        return cleaned(value.item(), labels=labels)
+        return cleaned(value.item(), chart=chart)
     if isinstance(value, np.ndarray):
-        return cleaned(value.tolist(), labels=labels)
+        return cleaned(value.tolist(), chart=chart)
     if isinstance(value, Mapping):
-        return {visible(str(key)): cleaned(inner, labels=labels) for key, inner in value.items()}
+        if chart and (_MARKUP & value.keys() or any(isinstance(value.get(key), str) for key in _FORMATTERS)):
+            raise ValueError("a chart's texts must be plain: no rich styles, no formatters but {'$fn': name}")
+        return {visible(str(key)): cleaned(inner, chart=chart) for key, inner in value.items()}
     if isinstance(value, Sequence):
-        return [cleaned(inner, labels=labels) for inner in value]
+        return [cleaned(inner, chart=chart) for inner in value]
     raise TypeError(f"no plain data: {type(value).__name__}")

@@ -57,21 +57,52 @@
 
   // Names that ECharts calls with a whole item: the value is found in it, then formatted.
   const last = (value) => (Array.isArray(value) ? value[value.length - 1] : value);
+  const sizeOf = (item) => (item.data && item.data.size !== undefined ? item.data.size : last(item.value));
   const items = {
-    mark: () => (item) => (item.data && item.data.xAxis > 1e11 ? `${clock(item.data.xAxis, true)}  ${item.name}` : item.name),
+    named: () => (item) => item.name,
     pointer: () => (item) => formats.moment(item.value),
-    bar: (form) => (item) => form(last(item.value)),
-    cell: (form) => (item) => form(last(item.value)),
-    dot: (form) => (item) => form(item.value[0]),
+    bar: (form) => (item) => form(sizeOf(item)),
+    size: (form) => (item) => rich([[item.name], ["", form(sizeOf(item))]]),
+    cell: (form) => (item) => rich([[item.name], ["", form(last(item.value))]]),
+    dot: (form) => (item) => rich([["", form(item.value[0])]]),
     box: (form) => (item) => {
       const [least, lower, middle, upper, most] = item.value.slice(-5).map(form);
-      return `${item.name}\nmedian ${middle}\nquartiles ${lower} to ${upper}\nall ${least} to ${most}`;
+      return rich([[item.name], ["median", middle], ["quartiles", `${lower} to ${upper}`], ["all", `${least} to ${most}`]]);
     },
   };
   const formatterOf = (name) => {
     const [kind, ...base] = name.split("_");
     if (Object.hasOwn(items, kind)) return items[kind](formats[base.join("_")] || formats.plain);
     return Object.hasOwn(formats, name) ? formats[name] : formats.plain;
+  };
+
+  // --- tooltips ------------------------------------------------------------------------------------------------------
+
+  // Tooltips on a canvas always read `{style|text}` as markup, and there is no escape for it. So all that is not a brace
+  // goes into a style of its own, and braces stand bare between them: `{` followed by `{` or the end is never markup.
+  const plainly = (style, text) => String(text).split(/([{}])/).map((part) => (part === "{" || part === "}" || part === "" ? part : `{${style}|${part.replace(/\n/g, " ")}}`)).join("");
+  // Rows of [heading], or [name, value, number of the colour among the series].
+  const rich = (rows) => rows.map((row) => (row.length === 1 ? plainly("head", row[0])
+    : `${row[2] === undefined ? "" : `{c${row[2]}|\u25cf} `}${row[0] === "" ? "" : `${plainly("name", row[0])}  `}${plainly("value", row[1])}`)).join("\n");
+  const richStyles = (series) => Object.fromEntries([
+    ["head", { color: colour("soft"), fontSize: 12, lineHeight: 20 }],
+    ["name", { color: colour("soft"), fontSize: 12, lineHeight: 18 }],
+    ["value", { color: colour("ink"), fontSize: 12, fontWeight: 600, lineHeight: 18 }],
+    ...series.map((one, place) => [`c${place}`, { color: (one.itemStyle && one.itemStyle.color) || colour(`s${(place % 10) + 1}`), fontSize: 12 }]),
+  ]);
+  const MOST_ROWS = 14;
+  // The tooltip of an axis: the moment or category, then every series that has a value there.
+  const axisTip = (series) => (found) => {
+    const rows = list(found).filter((item) => item.componentType === "series" && last(item.value) !== null && last(item.value) !== undefined);
+    if (!rows.length) return "";
+    const head = rows[0].axisType === "xAxis.time" ? formats.moment(rows[0].axisValue) : rows[0].axisValueLabel || rows[0].name;
+    const shown = rows.slice(0, MOST_ROWS).map((item) => {
+      const one = series[item.seriesIndex] || {};
+      const form = (one.tooltip && one.tooltip.valueFormatter) || number;
+      return [item.seriesName, form(last(item.value)), item.seriesIndex];
+    });
+    if (rows.length > MOST_ROWS) shown.push([`${rows.length - MOST_ROWS} more`, ""]);
+    return rich([[head], ...shown]);
   };
 
   // --- packed columns ------------------------------------------------------------------------------------------------
@@ -148,8 +179,9 @@
       })),
       tooltip: option.tooltip && {
         renderMode: "richText", confine: true, backgroundColor: colour("tip"), borderColor: colour("line"), transitionDuration: 0,
+        ...(option.tooltip.trigger === "axis" ? { formatter: axisTip(list(option.series)) } : {}),
         ...option.tooltip,
-        textStyle: { ...text, color: colour("ink"), ...option.tooltip.textStyle },
+        textStyle: { ...text, color: colour("ink"), rich: richStyles(list(option.series)), ...option.tooltip.textStyle },
         axisPointer: { lineStyle: { color: colour("faint") }, label: { backgroundColor: colour("soft") }, ...option.tooltip.axisPointer },
       },
       dataZoom: list(option.dataZoom).map((one) => ({
@@ -178,13 +210,18 @@
     const id = element.id;
     if (drawn.has(id) || element.dataset.state) return;
     element.dataset.state = "drawing";
-    const { $group: group, $ranges: _, ...option } = dataOf(id);
+    const { $group: group, $ranges: _, $marks: marks, ...option } = dataOf(id);
     const chart = echarts.init(element, null, { renderer: "canvas", useDirtyRect: false });
-    const one = { element, chart, option, group };
+    const one = { element, chart, option, group, marks };
     drawn.set(id, one);
     await paint(one);
     let quiet = false;
+    let later = 0;
     chart.on("datazoom", () => {
+      if (marks) {
+        clearTimeout(later);
+        later = setTimeout(() => chart.setOption({ series: [{ markLine: markLine(one, option.xAxis) }] }), 60);
+      }
       if (!group || quiet) return;
       const { start, end } = chart.getOption().dataZoom[0];
       const before = ranges.get(group) || [0, 100];
@@ -197,9 +234,39 @@
     element.dataset.state = "drawn";
   };
   const paint = async (one) => {
-    const option = await resolved(one.option);
-    one.chart.setOption(zoomed(themed(option), one.group && ranges.get(one.group)), { notMerge: true });
+    const option = themed(await resolved(one.option));
+    if (one.marks && option.series.length) option.series[0].markLine = markLine(one, option.xAxis[0]);
+    one.chart.setOption(zoomed(option, one.group && ranges.get(one.group)), { notMerge: true });
   };
+
+  // Lines at the moments of "$marks": [[ms, label, name, colour], ...]; labels that would touch become one ("3-7").
+  const markLine = (one, axis) => {
+    const [from, to] = ranges.get(one.group) || [0, 100];
+    const width = Math.max(1, one.chart.getWidth() - 90);
+    const pixels = (ms) => ((((ms - axis.min) / (axis.max - axis.min)) * 100 - from) / (to - from)) * width;
+    const groups = [];
+    for (const [ms, label] of one.marks) {
+      const at = pixels(ms);
+      const now = groups[groups.length - 1];
+      if (at < -1 || at > width + 1 || !label) groups.push({ at: -Infinity, labels: [] });
+      else if (now && at - now.at < 12 + 7 * text(now.labels).length) { now.labels.push(label); groups.push(null); groups[groups.length - 1] = now; }
+      else groups.push({ at, labels: [label] });
+    }
+    const written = new Set();
+    return {
+      symbol: "none", silent: true, animation: false,
+      data: one.marks.map(([ms, , name, shade], place) => {
+        const show = groups[place].labels.length > 0 && !written.has(groups[place]);
+        written.add(groups[place]);
+        return {
+          xAxis: ms, name,
+          lineStyle: { color: colour(shade), type: "dashed", width: 1, opacity: 0.7 },
+          label: { show, formatter: () => text(groups[place].labels), color: colour(shade), fontSize: 11, distance: 3, position: "end", align: groups[place].labels.length > 1 ? "left" : "center" },
+        };
+      }),
+    };
+  };
+  const text = (labels) => (labels.length > 1 ? `${labels[0]}\u2013${labels[labels.length - 1]}` : labels[0] || "");
 
   const hidden = (element) => element.offsetParent === null;
   const start = (element) => {
