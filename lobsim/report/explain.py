@@ -82,7 +82,7 @@ def chain(study: Figures) -> Section:
             _after(study, one.time_ns),
             number.get(one.name, ""),
             TITLES[one.name],
-            _size(one),
+            size_text(one),
         )
         for one in study.milestones
     ]
@@ -161,8 +161,8 @@ def score_section(scores: Sequence[Score]) -> Section:
         (
             score.name,
             figure(score.simulated, score.unit),
-            _real(score),
-            _band(score),
+            real_text(score),
+            band_text(score),
             "inside" if score.inside else ("not measured" if score.simulated is None else "OUTSIDE"),
         )
         for score in scores
@@ -178,8 +178,8 @@ def medians_section(label: str, summaries: Sequence[ScoreSummary]) -> Section:
         (
             one.score.name,
             figure(one.score.simulated, one.score.unit),
-            _real(one.score),
-            _band(one.score),
+            real_text(one.score),
+            band_text(one.score),
             "inside" if one.score.inside else ("not measured" if one.score.simulated is None else "OUTSIDE"),
             f"{one.inside} of {one.runs}",
         )
@@ -208,7 +208,8 @@ def figure(value: float | None, unit: str) -> str:
 _NEARLY_ALL = 0.9995
 
 
-def _real(score: Score) -> str:
+def real_text(score: Score) -> str:
+    """The real figure of a target, or its range."""
     if score.real is not None:
         return figure(score.real, score.unit)
     low, high = score.target.real_low, score.target.real_high
@@ -217,14 +218,16 @@ def _real(score: Score) -> str:
     return f"{figure(low, score.unit)} to {figure(high, score.unit)}"
 
 
-def _band(score: Score) -> str:
+def band_text(score: Score) -> str:
+    """The band of a target."""
     low, high = figure(score.low, score.unit), figure(score.high, score.unit)
     if score.low is None:
         return f"at most {high}"
     return f"at least {low}" if score.high is None else f"{low} to {high}"
 
 
-def _size(one: Milestone) -> str:
+def size_text(one: Milestone) -> str:
+    """How much of a milestone there was in all."""
     if one.amount is None:
         return NOTHING
     if one.unit in ("fraction", "x"):
