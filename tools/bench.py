@@ -4,6 +4,7 @@
     python tools/bench.py run [SCENARIO]              order messages/s of a whole recorded run (default: calm)
     python tools/bench.py memory                      peak memory of two runs, one four times as long as the other
     python tools/bench.py marks                       a mark update with 10,000 and with 1,000,000 loans, and positions
+    python tools/bench.py depth RUN [--books 18]      depth every second of so many books of a recorded run
 
 Without files, `engine` takes the published workloads of LOBSIM_DATA (default ../shared/data).
 """
@@ -27,20 +28,24 @@ from plain_engine import PlainBook
 
 from lobsim.book import OrderBook
 from lobsim.credit import ContractBook, ContractTerms, Ledger, LoanBook, LoanTerms, Tier
+from lobsim.measure import depth, read_run
 from lobsim.scenario import load_scenario
 from lobsim.sim.tapes.oracle import drive, load_workload
-from lobsim.units import parse_duration
+from lobsim.units import NS_PER_S, parse_duration
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["engine", "run", "memory", "marks", "peak"])
+    parser.add_argument("what", choices=["engine", "run", "memory", "marks", "depth", "peak"])
     parser.add_argument("paths", nargs="*")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--until", default="30m", help="simulated time of `run`")
+    parser.add_argument("--books", type=int, default=18, help="how many books `depth` measures")
     arguments = parser.parse_intermixed_args()
+    if arguments.what == "depth" and len(arguments.paths) != 1:
+        parser.error("depth: name one run folder, such as runs/oct-2025-seed1")
     if arguments.what == "engine":
         bench_engine([Path(path) for path in arguments.paths] or published_workloads(), arguments.rounds)
     elif arguments.what == "run":
@@ -49,6 +54,8 @@ def main() -> None:
         bench_memory()
     elif arguments.what == "marks":
         bench_marks(arguments.rounds)
+    elif arguments.what == "depth":
+        bench_depth(Path(arguments.paths[0]), arguments.books, arguments.rounds)
     else:
         print(peak_of_run(arguments.until))
 
@@ -113,6 +120,26 @@ def bench_memory() -> None:
         command = [sys.executable, __file__, "peak", "--until", until]
         peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         print(f"calm for {until}: {peak}")
+
+
+def bench_depth(path: Path, books: int, rounds: int) -> None:
+    """Seconds to measure depth from records at every second, files read anew in each round."""
+    hours, count = 0.0, 0
+    by_clock, by_processor = [], []
+    for number in range(rounds):
+        wall, processor = time.perf_counter(), time.process_time()
+        run = read_run(path)
+        names = list(run.instruments)[:books]
+        rows = depth(run, names, every="1s").height
+        by_clock.append(time.perf_counter() - wall)
+        by_processor.append(time.process_time() - processor)
+        hours, count = run.end_ns / NS_PER_S / 3600, len(names)
+        print(f"round {number + 1}: {rows:,} rows in {by_clock[-1]:.2f} s ({by_processor[-1]:.2f} s of processor)")
+    print(
+        f"{path.name}: depth of {count} books, every second of {hours:.2f} h: median {statistics.median(by_clock):.2f} "
+        f"s by the clock, {statistics.median(by_processor):.2f} s of processor; "
+        f"4 h at this rate: {statistics.median(by_clock) * 4 / hours:.2f} s"
+    )
 
 
 def bench_marks(rounds: int) -> None:

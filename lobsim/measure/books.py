@@ -18,6 +18,9 @@ from lobsim.events import EventKind, Side
 from lobsim.measure.changes import NEEDED, SHOWS_A_SLICE, level_changes
 from lobsim.measure.run import Instrument, Run
 
+_SLICE = 500_000
+"""Rows that are taken apart by instrument in one go: few enough to stay near the processor, in few enough pieces."""
+
 
 class Levels(NamedTuple):
     """Price levels of one side, best first: ticks, displayed lots, displayed and hidden lots. No level is empty."""
@@ -97,8 +100,14 @@ def changes_by_instrument(
     ids = [instrument.instrument_id for instrument in instruments]
     wanted = pl.col("instrument_id").is_in(ids) & (pl.col("time_ns") <= last_ns)
     orders = run.collect(run.scan("orders").filter(wanted).select("instrument_id", *NEEDED))
+    pieces: dict[int, list[pl.DataFrame]] = {}
+    for rows in orders.iter_slices(_SLICE):
+        for (instrument_id,), mine in rows.partition_by("instrument_id", as_dict=True, maintain_order=True).items():
+            pieces.setdefault(int(instrument_id), []).append(mine)
+    nothing = orders.clear()
+    del orders
     for instrument in instruments:
-        yield instrument, level_changes(orders.filter(pl.col("instrument_id") == instrument.instrument_id))
+        yield instrument, level_changes(pl.concat(pieces.pop(instrument.instrument_id, [nothing])))
 
 
 def _levels(sums: pl.DataFrame, side: Side) -> Levels:

@@ -12,6 +12,7 @@ All arithmetic is exact: 64-bit integers where the largest possible sum fits, Py
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -78,6 +79,10 @@ class Curves:
 
     def best(self) -> Ints:
         """Best price at each time, 0 for an empty side."""
+        return self._best
+
+    @cached_property
+    def _best(self) -> Ints:
         return self.price_at(self.reach(np.ones((self.times, 1), dtype=np.int64)))[:, 0]
 
     def index_of(self, edge: Ints, side: Side) -> Ints:
