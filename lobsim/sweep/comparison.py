@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from lobsim.errors import InputError, RunError
 from lobsim.measure import Run, outcomes
+from lobsim.measure.study import Study
 from lobsim.records import SCENARIO
 from lobsim.scenario.load import parse, read_text
 from lobsim.sweep.differences import Leaves, essence, leaves
@@ -43,8 +44,11 @@ class Comparison(NamedTuple):
         return len(digests) == 1 and None not in digests
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
-    """Measure every run and lay the figures side by side. Raises `InputError` for fewer than two runs or too many."""
+def compare(runs: Sequence[Run | Study]) -> Comparison:
+    """Measure every run (of a study, what is not measured yet) and lay the figures side by side.
+
+    Raises `InputError` for fewer than two runs or too many.
+    """
     if not 2 <= len(runs) <= MOST_RUNS:
         raise InputError(f"{len(runs)} run(s): give from 2 to {MOST_RUNS} run folders to compare")
     measured = [outcomes(run) for run in runs]
@@ -53,7 +57,8 @@ def compare(runs: Sequence[Run]) -> Comparison:
     for name in names:
         values = tuple(one.get(name) for one in measured)
         rows.append(OutcomeRow(name, values, any(value != values[0] for value in values)))
-    return Comparison(tuple(runs), tuple(rows), tuple(_settings(runs)))
+    opened = [one.run if isinstance(one, Study) else one for one in runs]
+    return Comparison(tuple(opened), tuple(rows), tuple(_settings(opened)))
 
 
 def _settings(runs: Sequence[Run]) -> list[SettingRow]:
