@@ -138,6 +138,9 @@ RefOption = Annotated[
     str, typer.Option("--ref", metavar="mid|best", help="Count from the mid price or from the side's best price.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+CsvOption = Annotated[
+    str | None, typer.Option("--csv", metavar="FILE", help="Write every number as CSV, for a spreadsheet; - is stdout.")
+]
 
 
 @app.command()
@@ -194,18 +197,20 @@ def slippage(
     every: EveryOption = None,
     ref: RefOption = "mid",
     as_json: JsonOption = False,
+    csv: CsvOption = None,
 ) -> None:
     """What a market order would have cost, from the recorded book, hidden orders included.
 
     \b
     lobsim slippage runs/liquidity-vacuum-seed1 --at 20:50:00Z --at 20:55:00Z
     lobsim slippage runs/liquidity-vacuum-seed1 --notional 5e3,50e3 --side buy --every 5m
+    lobsim slippage runs/liquidity-vacuum-seed1 --every 1s --csv slippage.csv
 
-    A dash means that the book could not fill the order; what it could fill stands beside it.
+    In basis points. A dash means that the book could not fill the order; what it could fill stands beside it.
     """
-    from lobsim.cli.reading import show_slippage  # noqa: PLC0415
+    from lobsim.cli.reading import Form, show_slippage  # noqa: PLC0415
 
-    show_slippage(run, instrument, side, notional, at, every, ref, as_json=as_json)
+    show_slippage(run, instrument, side, notional, at, every, ref, Form(as_json, csv))
 
 
 @app.command()
@@ -220,16 +225,18 @@ def depth(
     every: EveryOption = None,
     ref: RefOption = "mid",
     as_json: JsonOption = False,
+    csv: CsvOption = None,
 ) -> None:
     """How much was bid and offered near the price, in quote currency.
 
     \b
     lobsim depth runs/liquidity-vacuum-seed1 --every 5m
     lobsim depth runs/liquidity-vacuum-seed1 --bands 1,5 --at 20:50:00Z --ref best
+    lobsim depth runs/liquidity-vacuum-seed1 --every 1s --csv depth.csv
     """
-    from lobsim.cli.reading import show_depth  # noqa: PLC0415
+    from lobsim.cli.reading import Form, show_depth  # noqa: PLC0415
 
-    show_depth(run, instrument, bands, at, every, ref, as_json=as_json)
+    show_depth(run, instrument, bands, at, every, ref, Form(as_json, csv))
 
 
 @app.command()
