@@ -54,7 +54,9 @@ def ablate_and_show(request: AblateRequest) -> None:
         say(_planned(plan, len(seeds)), stderr=True)
     variant = f"-{request.variant}" if request.variant else ""
     out = request.study.out or Path("studies") / f"{base.scenario.file.scenario.name}{variant}-ablation"
-    study = study_of(request.study, base, list(plan.cells.values()), seeds, out, entry_of(plan, request.outcome))
+    study = study_of(
+        request.study, base, list(plan.cells.values()), seeds, out, entry_of(plan, request.outcome, request.budget)
+    )
     found = None if study.failures and not study.outcomes else read_ablation(plan, study, request.outcome)
     if request.study.as_json:
         titles = {one.name: one.title for one in mechanisms}

@@ -137,10 +137,11 @@ def plan_ablation(
     return Plan(tuple(mechanisms), cells, labels, singles, pairs, exact, orders, why, cross)
 
 
-def entry_of(plan: Plan, outcome: str) -> AblationEntry:
-    """The plan as a study's folder keeps it, with the outcome that was asked about."""
+def entry_of(plan: Plan, outcome: str, budget: int | None = None) -> AblationEntry:
+    """The plan as a study's folder keeps it, with the outcome that was asked about and the budget that was given."""
     return AblationEntry(
         outcome=outcome,
+        budget=budget,
         mechanisms=tuple(
             MechanismEntry(name=one.name, title=one.title, off={key: written(value) for key, value in one.off.items()})
             for one in plan.mechanisms

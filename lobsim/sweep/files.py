@@ -63,10 +63,12 @@ class MechanismEntry(_Model):
 class AblationEntry(_Model):
     """The plan of an ablation (`lobsim.sweep.ablation.Plan`): labels by the bit mask of what is on, as decimal text.
 
-    outcome: what was asked about last. cross: bit masks of the two sides of a two by two table.
+    outcome: what was asked about last. budget: how many runs were allowed (None: as many as usual). cross: bit masks of
+    the two sides of a two by two table.
     """
 
     outcome: str
+    budget: int | None = None
     mechanisms: Annotated[tuple[MechanismEntry, ...], Field(min_length=1, max_length=MOST_MECHANISMS)]
     labels: dict[Mask, str]
     singles: bool

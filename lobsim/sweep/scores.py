@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import median
 from typing import NamedTuple
 
@@ -26,28 +27,37 @@ def score_summaries(study: Study, label: str) -> list[ScoreSummary]:
     return [_summary(name, [card[name] for card in cards if name in card]) for name in names]
 
 
+def score_values(study: Study, label: str) -> dict[str, list[float | None]]:
+    """What each seed of a cell shows for each target, in the order of the seeds; None where a run has no figure."""
+    found = [study.records.get((label, seed)) for seed in study.seeds]
+    cards = [{} if one is None else one.scores for one in found]
+    names = dict.fromkeys(name for card in cards for name in card)
+    return {name: [_number(card.get(name, {}), "simulated") for card in cards] for name in names}
+
+
+def _number(row: Mapping[str, float | str | None], key: str) -> float | None:
+    value = row.get(key)
+    return float(value) if isinstance(value, int | float) else None
+
+
 def _summary(name: str, rows: list[dict[str, float | str | None]]) -> ScoreSummary:
     target = _target(name, rows[0])
-    values = [value for row in rows if isinstance(value := row.get("simulated"), int | float)]
+    values = [value for row in rows if (value := _number(row, "simulated")) is not None]
     middle = median(values) if values else None
     score = Score(name, middle, target.real, target.low, target.high, _inside(middle, target), target.unit, target)
     return ScoreSummary(score, sum(_inside(value, target) for value in values), len(values), len(rows))
 
 
 def _target(name: str, row: dict[str, float | str | None]) -> Target:
-    def number(key: str) -> float | None:
-        value = row.get(key)
-        return float(value) if isinstance(value, int | float) else None
-
-    low, high, real = number("low"), number("high"), number("real")
+    low, high, real = (_number(row, key) for key in ("low", "high", "real"))
     return Target(
         name,
         "",
         low=low,
         high=high,
         real=real,
-        real_low=number("real_low"),
-        real_high=number("real_high"),
+        real_low=_number(row, "real_low"),
+        real_high=_number(row, "real_high"),
         unit=str(row.get("unit") or ""),
     )
 
