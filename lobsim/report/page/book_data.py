@@ -20,7 +20,7 @@ from lobsim.units import NS_PER_MINUTE, NS_PER_MS, NS_PER_S, NS_PER_US
 
 NEAR_NS = 30 * NS_PER_S
 AFTER_NS = 2 * NS_PER_MINUTE
-MOST_NEAR, MOST_WINDOW, MOST_ELSEWHERE = 1000, 800, 400
+MOST_NEAR, MOST_WINDOW, MOST_ELSEWHERE = 1000, 1000, 450
 """Frames near milestones, from the shock to the last milestone, and elsewhere."""
 
 MOST_EVEN = 600
@@ -134,16 +134,14 @@ def pack_ladder(frames: BookFrames) -> dict[str, Any]:
     """
     changes = ladder_changes(frames)
     count = len(frames.view.times)
-    counts = [
-        np.bincount(changes.filter(pl.col("side") == side)["frame"].to_numpy(), minlength=count) for side in (0, 1)
-    ]
-    lots = changes["lots"].to_numpy()
-    # beyond what a script's numbers hold exactly, lots are rounded to a power of ten of them
-    step = 10 ** max(0, len(str(int(lots.max(initial=0)) // LIMIT)) if len(lots) and lots.max() >= LIMIT else 0)
+    frame, lots = changes["frame"].to_numpy(), changes["lots"].to_numpy()
+    bids = changes["side"].to_numpy() == 0
+    # beyond what a script's numbers hold exactly, lots are cut to a power of ten of them
+    step = next(10**power for power in range(20) if int(lots.max(initial=0)) // 10**power < LIMIT)
     return {
         "levels": frames.view.levels,
-        "bids": pack_ints(counts[0]),
-        "asks": pack_ints(counts[1]),
+        "bids": pack_ints(np.bincount(frame[bids], minlength=count)),
+        "asks": pack_ints(np.bincount(frame[~bids], minlength=count)),
         "price_ticks": pack_ints(changes["price_ticks"].to_numpy()),
         "lots": pack_ints(lots // step, step=step),
     }
@@ -151,27 +149,23 @@ def pack_ladder(frames: BookFrames) -> dict[str, Any]:
 
 def ladder_changes(frames: BookFrames) -> pl.DataFrame:
     """``frame side price_ticks lots`` of every level that differs from the frame before; 0 lots: it is gone."""
-    ladder, count = frames.ladder, len(frames.view.times)
-    if not ladder.height:
-        return ladder
-    same = ("side", "price_ticks")
-    levels = ladder.sort(*same, "frame").with_columns(
-        before=pl.col("lots").shift(1).over(same),
-        frame_before=pl.col("frame").shift(1).over(same),
-        frame_after=pl.col("frame").shift(-1).over(same),
-    )
-    stays = (pl.col("frame_before") == pl.col("frame") - 1) & (pl.col("before") == pl.col("lots"))
-    new = levels.filter(~stays.fill_null(False)).select(ladder.columns)
-    left = levels.filter((pl.col("frame_after") != pl.col("frame") + 1).fill_null(True)).select(
-        frame=pl.col("frame") + 1, side="side", price_ticks="price_ticks", lots=pl.lit(0, dtype=pl.Int64)
-    )
-    # what was pushed out: worse than the worst of a side that shows as many levels as it may
-    full = (
-        ladder.group_by("frame", "side")
-        .agg(shown=pl.len(), low=pl.col("price_ticks").min(), high=pl.col("price_ticks").max())
-        .filter(pl.col("shown") == frames.view.levels)
-    )
-    pushed = pl.when(pl.col("side") == 0).then(pl.col("price_ticks") < pl.col("low"))
-    pushed = pushed.otherwise(pl.col("price_ticks") > pl.col("high")).fill_null(False)
-    left = left.filter(pl.col("frame") < count).join(full, on=["frame", "side"], how="left").filter(~pushed)
-    return pl.concat([new, left.select(ladder.columns)]).sort("frame", "side", "price_ticks")
+    ladder, last = frames.ladder, len(frames.view.times) - 1
+    worst, full = _worst(ladder, last + 1, frames.view.levels)
+    by_level = ladder.sort("side", "price_ticks", "frame")
+    frame, side, price, lots = (by_level[name].to_numpy() for name in ladder.columns)
+    follows = (np.diff(side) == 0) & (np.diff(price) == 0) & (np.diff(frame) == 1)
+    differs = np.append(True, ~follows | (np.diff(lots) != 0))[: len(frame)]
+    gone = np.append(~follows, True)[: len(frame)] & (frame < last)
+    # not said: what better levels pushed out of a side that shows as many as it may
+    slot = 2 * (frame[gone] + 1) + side[gone]
+    pushed = full[slot] & np.where(side[gone] == 0, price[gone] < worst[slot], price[gone] > worst[slot])
+    left = by_level.filter(gone).filter(~pushed)
+    left = left.with_columns(frame=pl.col("frame") + 1, lots=pl.lit(0, dtype=pl.Int64))
+    return pl.concat([by_level.filter(differs), left]).sort("frame", "side", "price_ticks")
+
+
+def _worst(ladder: pl.DataFrame, count: int, levels: int) -> tuple[Ints, Ints]:
+    """By 2 * frame + side: the last price that is shown, and whether the side shows as many levels as it may."""
+    shown = np.bincount(2 * ladder["frame"].to_numpy() + ladder["side"].to_numpy(), minlength=2 * count)
+    prices = np.append(ladder["price_ticks"].to_numpy(), 0)
+    return prices[np.cumsum(shown) - 1], shown == levels
