@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from lobsim.cli import main
 from lobsim.sim.tapes.tardis import HEADER
 
 Tool = Callable[[str], ModuleType]
@@ -172,3 +173,19 @@ def test_verify_sweep_knows_its_own_sweep_from_others(tool: Tool, tmp_path: Path
     assert out.count("NOT") == 1
     assert verify([path, "--timestamp", "1"]) == 2
     assert "no trades at timestamp 1" in capsys.readouterr().err
+
+
+def test_the_book_that_a_sweep_met_can_be_measured(tool: Tool, tmp_path: Path, capsys: Output) -> None:
+    path = sweep_file(tmp_path / "trades.csv", ["0.32", "0.32", "0.31"])
+    out = tmp_path / "run"
+    tool("verify_sweep").main([path, "--out", str(out)])
+    assert f"{out}: the book from 0s on, the order at 1.935999 s after 2025-10-10T21:28:04Z" in capsys.readouterr().out
+    assert main(["slippage", str(out), "--at", "0s", "--ref", "best", "--notional", "1,2.375,9"]) == 0
+    row = capsys.readouterr().out.splitlines()[3].split()
+    assert row == ["21:28:04Z", "0.32", "0.0", "104.2", "-", "(26.4", "%)"]
+    assert main(["depth", str(out), "--at", "21:28:05.935998999Z", "--ref", "best", "--bands", "1,10"]) == 0
+    bids, asks = capsys.readouterr().out.splitlines()[3:5]
+    assert bids.split() == ["21:28:05.935998999Z", "bids", "0.32", "1.600", "2.375"]
+    assert asks.split() == ["21:28:05.935998999Z", "asks", "-", "0.000", "0.000"]
+    assert main(["depth", str(out), "--ref", "best"]) == 0  # at the end the order has eaten it
+    assert "bids     -" in capsys.readouterr().out
