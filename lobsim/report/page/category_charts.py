@@ -67,7 +67,7 @@ def waterfall(steps: Sequence[tuple[str, float]], axis: Axis, *, total: str = ""
     above = [high - max(low, 0.0) if high > 0 else None for _, low, high, _, _ in rows]
     below = [low - min(high, 0.0) if low < 0 else None for _, low, high, _, _ in rows]
 
-    def seen(parts: Sequence[float | None], side: str) -> dict[str, Any]:
+    def seen(parts: Sequence[float | None], written: Sequence[bool]) -> dict[str, Any]:
         return {
             "type": "bar",
             "stack": "all",
@@ -78,11 +78,11 @@ def waterfall(steps: Sequence[tuple[str, float]], axis: Axis, *, total: str = ""
                     "name": name,
                     "size": size,
                     "itemStyle": {"color": color(shade)},
-                    "label": {"show": side == "right" or other is None},
+                    "label": {"show": show},
                 }
-                for part, other, (name, _, _, size, shade) in zip(parts, above, rows, strict=True)
+                for part, show, (name, _, _, size, shade) in zip(parts, written, rows, strict=True)
             ],
-            "label": {"position": side, "color": color("ink"), "formatter": formatter("bar_" + axis.format)},
+            "label": {"position": "right", "color": color("ink"), "formatter": formatter("bar_" + axis.format)},
         }
 
     option["series"] = [
@@ -94,8 +94,8 @@ def waterfall(steps: Sequence[tuple[str, float]], axis: Axis, *, total: str = ""
             "tooltip": {"show": False},
             "data": nearer,
         },
-        seen(above, "right"),
-        seen(below, "left"),
+        seen(above, [True] * len(rows)),
+        seen(below, [part is None for part in above]),
     ]
     return option
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from lobsim.measure import Run
 from lobsim.report.page.category_charts import Boxes, bars, distributions, heat, waterfall
 from lobsim.report.page.chart_frame import PALETTE, Axis, color, formatter, frame, series_color, value_axis
-from lobsim.report.page.pack import fitting_step, pack, pack_ints, points
+from lobsim.report.page.pack import fitting_step, pack, pack_ints, pack_log, points
 from lobsim.units import NS_PER_MS
 
 __all__ = [
@@ -73,6 +72,7 @@ class Line(NamedTuple):
     """A series over time: `times_ns` ascending, `values` of the same length. axis: 0 left, 1 right.
 
     step: holds its value until the next one. color: a name of the palette. area: filled down to the axis.
+    dots: single points instead of a line.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Line(NamedTuple):
     dashed: bool = False
     area: bool = False
     width: float = 1.5
+    dots: bool = False
 
 
 class Mark(NamedTuple):
@@ -187,21 +188,25 @@ def _line(
     axis = axes[line.axis]
     shade = color(line.color) if line.color else series_color(None, line.name, place)
     values = np.asarray(line.values, dtype=np.float64)
-    log = axis["type"] == "log"
-    if log:
-        values = np.where(values > 0, values, np.nan)  # a logarithmic axis has no place for them
-    size: Fraction = fitting_step([one.values for one in lines if one.axis == line.axis], log=log)
+    if axis["type"] == "log":
+        packed = pack_log(values)
+    else:
+        packed = pack(values, fitting_step([one.values for one in lines if one.axis == line.axis]))
     made: dict[str, Any] = {
         "type": "line",
         "name": line.name,
         "yAxisIndex": line.axis,
         "showSymbol": False,
-        "data": points(clock.column(line.times_ns), pack(values, size)),
+        "data": points(clock.column(line.times_ns), packed),
         "lineStyle": {"width": line.width, "color": shade, "type": "dashed" if line.dashed else "solid"},
         "itemStyle": {"color": shade},
         "tooltip": {"valueFormatter": axis["axisLabel"]["formatter"]},
         "emphasis": {"disabled": True},
     }
+    if line.dots:
+        made |= {"type": "scatter", "symbolSize": 5}
+        del made["lineStyle"], made["showSymbol"]
+        return made
     if line.step:
         made["step"] = "end"
     if stack:

@@ -3,7 +3,7 @@
 The format, which assets/page.js reads back: ``{"n": how many, "m": multiplier, "d": divisor, "b": base64}``. The bytes
 are a raw deflate stream (RFC 1951) of one LEB128 number per value: 0 for no value, else 1 + the zigzag code of the
 difference to the last value there was (0 at the beginning). A number is ``whole * m / d``: the float nearest to the
-decimal that it stands for.
+decimal that it stands for; with ``"log": true`` that is its decimal logarithm.
 """
 
 from __future__ import annotations
@@ -63,6 +63,17 @@ def pack(values: npt.ArrayLike, step: Decimal | Fraction | int) -> dict[str, Any
     return pack_ints(whole.astype(np.int64), known, ratio)
 
 
+def pack_log(values: npt.ArrayLike, per_decade: int = 1000) -> dict[str, Any]:
+    """A column of numbers for a logarithmic axis, rounded in their logarithms (`per_decade` 1000: by 0.12 % at most).
+
+    What is not above zero is a value that is not there: such an axis has no place for it.
+    """
+    numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    known = np.isfinite(numbers) & (numbers > 0)
+    logs = np.log10(numbers, out=np.full(len(numbers), np.nan), where=known)
+    return {**pack(logs, Fraction(1, per_decade)), "log": True}
+
+
 def fitting_step(values: Iterable[npt.ArrayLike], *, log: bool = False) -> Fraction:
     """A power of ten that shows no difference on a screen: four digits of the range that the columns span together,
     or (log) three digits of the smallest number above zero."""
@@ -92,7 +103,7 @@ def unpack(packed: Mapping[str, Any]) -> Floats:
             zigzag = code - 1
             last += (zigzag >> 1) ^ -(zigzag & 1)
             numbers[place] = last * packed["m"] / packed["d"]
-    return numbers
+    return np.power(10.0, numbers) if packed.get("log") else numbers
 
 
 def points(*columns: dict[str, Any]) -> dict[str, Any]:

@@ -113,7 +113,7 @@
     return new Uint8Array(await new Response(stream).arrayBuffer());
   };
   // LEB128 codes: 0 for no value, else 1 + zigzag of the difference; plain arithmetic, since shifts have 32 bits only.
-  const unpack = async ({ n, m, d, b }) => {
+  const unpack = async ({ n, m, d, b, log }) => {
     const bytes = await inflate(bytesOf(b));
     const values = new Float64Array(n).fill(NaN);
     let last = 0;
@@ -125,7 +125,7 @@
       if (code === 0) continue;
       code -= 1;
       last += code % 2 ? -(code + 1) / 2 : code / 2;
-      values[place] = (last * m) / d;
+      values[place] = log ? 10 ** ((last * m) / d) : (last * m) / d;
     }
     return values;
   };

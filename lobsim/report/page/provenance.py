@@ -1,0 +1,156 @@
+"""Where a run's page comes from, and the commands that make run and page again."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from typing import Any
+
+from lobsim import __version__
+from lobsim.errors import LobsimError
+from lobsim.measure import Run
+from lobsim.measure.measures import Figures
+from lobsim.records import SCENARIO, TABLES
+from lobsim.report.page import timeline
+from lobsim.report.page.model import Provenance
+from lobsim.report.wording import amount, span
+from lobsim.scenario import load_scenario
+from lobsim.scenario.shipped import shipped
+from lobsim.units import NS_PER_MS, NS_PER_S, parse_duration
+
+MAX_SCENARIO_BYTES = 1 << 22
+_MOST_SKIPPED = 20
+
+
+def provenance(study: Figures) -> Provenance:
+    """Facts of the manifest, commands, and the resolved scenario as it was recorded."""
+    run, text = study.run, scenario_text(study.run)
+    remade, shipped_one = _remake(run, text)
+    out = f"runs/{run.scenario}-seed{run.seed}"
+    note = "The first command makes the run, the second this page. Same scenario, seed and versions: same digest."
+    if not shipped_one:
+        note = f"First save the scenario below as {SCENARIO} beside the files that it names. {note}"
+    return Provenance(
+        _facts(study),
+        [f"{remade} --out {out}", f"lobsim report {out}"],
+        f"{SCENARIO}: all parameters of this run",
+        text,
+        note,
+    )
+
+
+def scenario_text(run: Run) -> str:
+    """The run's resolved scenario; "" where it is missing, too large or no text."""
+    path = run.path / SCENARIO
+    try:
+        if path.is_symlink() or not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            raw = file.read(MAX_SCENARIO_BYTES + 1)
+        return "" if len(raw) > MAX_SCENARIO_BYTES else raw.decode("utf-8").replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def scenario_words(run: Run) -> tuple[str, str]:
+    """Title and notes of the run's scenario, "" where it has none."""
+    try:
+        header = tomllib.loads(scenario_text(run)).get("scenario", {})
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return "", ""
+    found = (header.get(key, "") if isinstance(header, dict) else "" for key in ("title", "notes"))
+    title, notes = (" ".join(str(text).split()) for text in found)
+    return title, notes
+
+
+def _facts(study: Figures) -> list[tuple[str, str]]:
+    run, manifest, summary = study.run, study.run.manifest, study.run.summary
+    facts = [
+        ("Scenario", run.scenario),
+        ("Seed", str(run.seed)),
+        ("Begins", f"{run.start_utc:%Y-%m-%d %H:%M:%S} UTC"),
+        ("Simulated", span(run.end_ns)),
+        ("Complete", "yes" if run.complete else "NO: " + run.status.split(": ", 1)[-1]),
+        ("Digest of all records", run.digest or "none (unfinished)"),
+        ("Hash of the scenario", _plain(manifest.get("scenario_hash"))),
+        ("Versions", _versions(manifest.get("versions"))),
+        ("Platform", _plain(manifest.get("platform"))),
+        ("Instruments, accounts", f"{len(run.instruments):,}, {len(run.accounts_info):,}"),
+    ]
+    messages, events = summary.get("messages"), summary.get("clock_events")
+    if isinstance(messages, int) and isinstance(events, int):
+        facts.append(("Order messages, clock events", f"{amount(messages)}, {amount(events)}"))
+    facts.append(("Rows", ", ".join(f"{table} {run.rows(table):,}" for table in TABLES)))
+    facts.append(("Ledger", _ledger(summary.get("ledger"))))
+    facts += _skipped(summary.get("tape_records_skipped"))
+    facts += [("Resolution of this page", timeline.resolution(study)), ("Page made by", f"lobsim {__version__}")]
+    return [(name, value) for name, value in facts if value]
+
+
+def _ledger(ledger: object) -> str:
+    if not isinstance(ledger, dict) or not ledger:
+        return "no money moved" if isinstance(ledger, dict) else "not checked: the run is unfinished"
+    wrong = {_plain(asset): off for asset, off in ledger.items() if off != 0}
+    return f"NOT CONSERVED: {wrong}" if wrong else f"conserved to the last quantum ({', '.join(map(_plain, ledger))})"
+
+
+def _skipped(tapes: object) -> list[tuple[str, str]]:
+    if not isinstance(tapes, dict):
+        return []
+    return [
+        (f"Refused lines of {_plain(tape)}", f"{number} x {_plain(reason)}")
+        for tape, reasons in tapes.items()
+        if isinstance(reasons, dict)
+        for reason, number in reasons.items()
+    ][:_MOST_SKIPPED]
+
+
+def _plain(value: object) -> str:
+    return value[:200] if isinstance(value, str) else ""
+
+
+def _versions(found: object) -> str:
+    if not isinstance(found, dict):
+        return ""
+    return ", ".join(f"{_plain(name)} {_plain(version)}" for name, version in found.items())
+
+
+def _remake(run: Run, text: str) -> tuple[str, bool]:
+    """The command that makes the run again, and whether it names a scenario that ships with lobsim.
+
+    It does when that scenario, as it is or with one of its variants, resolves to the very text that was recorded.
+    """
+    until = f" --until {_until(run)}" if run.complete and run.end_ns < _duration_ns(run) else ""
+    told = _shipped_as(run.scenario, text)
+    if told is None:
+        return f"lobsim replay {SCENARIO} --seed {run.seed}{until}", False
+    return f"lobsim replay {told} --seed {run.seed}{until}", True
+
+
+def _shipped_as(name: str, text: str) -> str | None:
+    path = shipped().get(name)
+    if path is None or not text:
+        return None
+    wanted = hashlib.sha256(text.encode()).digest()
+    try:
+        base = load_scenario(path)
+        if hashlib.sha256(base.text.encode()).digest() == wanted:
+            return name
+        for variant in base.file.variants:
+            if hashlib.sha256(load_scenario(path, variant=variant).text.encode()).digest() == wanted:
+                return f"{name} --variant {variant}"
+    except LobsimError:
+        return None
+    return None
+
+
+def _duration_ns(run: Run) -> int:
+    try:
+        header: Any = tomllib.loads(scenario_text(run)).get("scenario", {})
+        return parse_duration(str(header["duration"]))
+    except (tomllib.TOMLDecodeError, RecursionError, LobsimError, KeyError, TypeError, AttributeError):
+        return 0
+
+
+def _until(run: Run) -> str:
+    return f"{run.end_ns // NS_PER_S}s" if run.end_ns % NS_PER_S == 0 else f"{run.end_ns // NS_PER_MS}ms"
