@@ -26,22 +26,38 @@ def maker_depth_left(study: Study) -> pl.DataFrame | None:
     left: share of the usual bids, median over the markets of the focus group that makers quoted before the shock.
     Complexity: O(events), and O(n log n) in those of orders that were ever replaced.
     """
+    shares = usual_bids_left(study)
+    if study.shock_ns is None or shares is None:
+        return None
+    shock_s = -(-study.shock_ns // NS_PER_S)
+    left = np.median(shares[:, shock_s:], axis=0)
+    if not len(left):
+        return None
+    return pl.DataFrame({"time_ns": (np.arange(len(left)) + shock_s) * NS_PER_S, "left": left})
+
+
+def usual_bids_left(study: Study) -> Floats | None:
+    """(markets, seconds) share of the makers' usual bids in the focus group's markets, after each whole second.
+
+    A market's usual bids are their median in the ten minutes before the shock; markets without any are left out. None
+    without a shock, makers or bids of theirs.
+    """
+    return study.once("usual_bids_left", lambda: _usual_bids_left(study))
+
+
+def _usual_bids_left(study: Study) -> Floats | None:
     makers = study.accounts_of_kind("market-maker")
     ids = [study.run.instruments[name].instrument_id for name in study.focus]
     if study.shock_ns is None or not makers or not ids:
         return None
-    bids = maker_bids(study, makers, ids)
     shock_s = -(-study.shock_ns // NS_PER_S)
     before = slice(max(0, (study.shock_ns - BEFORE_NS) // NS_PER_S), shock_s)
     shares = []
-    for series in bids:
+    for series in maker_bids(study, makers, ids):
         usual = float(np.median(series[before])) if len(series[before]) else 0.0
         if usual > 0:
-            shares.append(series[shock_s:] / usual)
-    if not shares or not len(shares[0]):
-        return None
-    left = np.median(np.stack(shares), axis=0)
-    return pl.DataFrame({"time_ns": (np.arange(len(left)) + shock_s) * NS_PER_S, "left": left})
+            shares.append(series / usual)
+    return np.stack(shares) if shares else None
 
 
 def maker_bids(study: Study, makers: list[int], instrument_ids: list[int]) -> list[Floats]:

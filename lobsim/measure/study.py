@@ -10,10 +10,10 @@ the middle between the reference and its own lowest value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ STABLECOIN = "stablecoin"
 """Group of the instruments that trade the stablecoin at the exchange whose crash is looked at."""
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Figure = TypeVar("Figure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,14 @@ class Study:
         self.run = run
         self.shock_ns = shock_of(run) if shock_ns is None else shock_ns
         self.seconds = max(1, -(-run.end_ns // NS_PER_S))
+        self._kept: dict[str, Any] = {}
+
+    def once(self, name: str, compute: Callable[[], Figure]) -> Figure:
+        """What `compute` gives, computed once per study under this name: for figures that several measures need."""
+        if name not in self._kept:
+            self._kept[name] = compute()
+        kept: Figure = self._kept[name]
+        return kept
 
     @classmethod
     def of(cls, run: Run | Study) -> Study:
