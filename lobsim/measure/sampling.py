@@ -60,7 +60,7 @@ class BookSamples:
         notional = np.zeros(shape)
         known = np.ones((len(times), 2), dtype=bool)
         twice = np.zeros((len(times), 2), dtype=np.int64)
-        for sides in self._blocks(hidden=hidden):
+        for sides in self.blocks(hidden=hidden):
             rows = slice(sides[0].start, sides[0].start + sides[0].times)
             bests = [curve.best() for curve in sides]
             for column, (side, curve) in enumerate(zip(_SIDES, sides, strict=True)):
@@ -106,7 +106,7 @@ class BookSamples:
         lots, spent = np.zeros(shape, dtype=np.int64), np.zeros(shape)
         worst, full = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
         twice = np.zeros(len(times), dtype=np.int64)
-        for sides in self._blocks(hidden=hidden):
+        for sides in self.blocks(hidden=hidden):
             rows = slice(sides[0].start, sides[0].start + sides[0].times)
             twice[rows] = _twice_reference([curve.best() for curve in sides], resting, ref)
             lots[rows], spent[rows], worst[rows], full[rows] = _walk(sides[resting], wanted)
@@ -138,11 +138,11 @@ class BookSamples:
 
     def best_ticks(self) -> tuple[Ints, Ints]:
         """Best displayed bid and ask at each time, in ticks; 0 for an empty side."""
-        bests = [[curve.best() for curve in sides] for sides in self._blocks(hidden=False)]
+        bests = [[curve.best() for curve in sides] for sides in self.blocks(hidden=False)]
         bids, asks = (np.concatenate([block[column] for block in bests]) for column in range(2))
         return bids, asks
 
-    def _blocks(self, *, hidden: bool) -> Iterable[tuple[Curves, Curves]]:
+    def blocks(self, *, hidden: bool) -> Iterable[tuple[Curves, Curves]]:
         """The curves of bids and of asks, block by block."""
         hidden = hidden and self._hides
         if hidden in self._kept:

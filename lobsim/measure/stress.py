@@ -14,6 +14,7 @@ import polars as pl
 from lobsim.events import Side
 from lobsim.measure.study import Floats, Path, Study
 from lobsim.measure.summary import BEFORE_NS
+from lobsim.measure.volatility import return_per_turnover
 from lobsim.units import NS_PER_MINUTE, NS_PER_S
 
 BAND_PCT = 1
@@ -72,10 +73,7 @@ def moves_per_million(path: Path, unit: float) -> Floats:
     minutes = len(path.value) // _MINUTE_S
     turnover = path.value[: minutes * _MINUTE_S].reshape(minutes, _MINUTE_S).sum(axis=1) * unit / 1e6
     last = path.last[_MINUTE_S - 1 : minutes * _MINUTE_S : _MINUTE_S]
-    moves = np.full(minutes, np.nan)
-    moves[1:] = np.abs(np.diff(np.log(last))) * 100
-    per_million: Floats = np.divide(moves, turnover, out=np.full(minutes, np.nan), where=turnover > 0)
-    return per_million
+    return return_per_turnover(np.append(np.nan, last), turnover) * 100
 
 
 def impact_ratios(study: Study, path: Path) -> tuple[float | None, float | None]:
