@@ -1,19 +1,15 @@
-"""Where text meets the terminal: escaping, aligned tables, progress in simulated time."""
+"""Where text meets the terminal: escaping and aligned tables."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
 
 _PIPE_WIDTH = 200
-_PLAIN_STEPS = 10
 _MOST_WIDTH = 2000
 
 
@@ -69,39 +65,3 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: in
     padded = Padding(table, (0, 0, 0, indent), expand=False)
     width = Measurement.get(screen, screen.options.update(max_width=_MOST_WIDTH), padded).maximum
     console(width=width).print(padded)
-
-
-@contextmanager
-def progress(end_ns: int, clock: Callable[[int], str], *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
-    """A callback that shows how far the simulated clock is: a bar on a terminal, else a line every tenth; on stderr."""
-    if quiet:
-        yield None
-        return
-    screen = console(stderr=True)
-    if not screen.is_terminal:
-        yield _plain_progress(end_ns, clock)
-        return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = (TextColumn("{task.fields[clock]}"), BarColumn(None), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=screen, auto_refresh=False, transient=True) as bar:
-        task = bar.add_task("", total=end_ns, clock=clock(0))
-
-        def advance(now_ns: int) -> None:
-            bar.update(task, completed=now_ns, clock=clock(now_ns), refresh=True)
-
-        advance(0)
-        yield advance
-
-
-def _plain_progress(end_ns: int, clock: Callable[[int], str]) -> Callable[[int], None]:
-    shown = 0
-
-    def advance(now_ns: int) -> None:
-        nonlocal shown
-        tenth = now_ns * _PLAIN_STEPS // end_ns
-        if tenth > shown:
-            shown = tenth
-            print(f"{clock(now_ns)}  {tenth * 100 // _PLAIN_STEPS} %", file=sys.stderr, flush=True)  # noqa: T201
-
-    return advance

@@ -9,22 +9,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from lobsim.cli.console import console, plain, progress, say, show_table
+from lobsim.cli.console import console, say, show_table
 from lobsim.cli.explaining import show_sections
-from lobsim.errors import RunError, TapeError
+from lobsim.cli.running import argument, run_watched
+from lobsim.errors import RunError
 from lobsim.measure import Run, scorecard, summary
 from lobsim.measure.measures import Figures
-from lobsim.records import MANIFEST
 from lobsim.report.explain import milestone_rows, score_rows, score_section
 from lobsim.report.outcome import FEW, headline, outcome
 from lobsim.report.wording import span
 from lobsim.scenario import Scenario, load_scenario
 from lobsim.scenario.shipped import locate
-from lobsim.units import NS_PER_S, format_clock, parse_duration
+from lobsim.units import NS_PER_S, parse_duration
 
-INTERRUPTED = 130
 _MAX_SUFFIX = 100_000
 _STEPS = ("1s", "10s", "30s", "1m", "5m", "15m", "1h", "1d")
 _FEW_ROWS = 30
@@ -54,24 +51,16 @@ def replay_and_show(request: ReplayRequest) -> None:
     seed = header.seed if request.seed is None else request.seed
     out = request.out if request.out is not None else _free_folder(scenario, request.variant, seed)
 
-    def clock(now_ns: int) -> str:
-        return f"{format_clock(now_ns, scenario.start_ns_of_day)[:8]}Z  {span(now_ns)} of {span(until_ns)}"
-
     started = time.perf_counter()
-    try:
-        with progress(until_ns, clock, quiet=request.quiet or request.as_json) as advance:
-            run = scenario.replay(
-                seed=seed,
-                out=out,
-                until_ns=until_ns,
-                overwrite=request.overwrite,
-                allow_path=request.allow_path,
-                on_progress=advance,
-            )
-    except KeyboardInterrupt:
-        raise _interrupted(out) from None
-    except TapeError as error:  # damaged in the middle: there is something to look at
-        raise TapeError(f"{error}\nUNFINISHED RUN in {out}: it holds what came before") from None
+    run = run_watched(
+        scenario,
+        seed=seed,
+        out=out,
+        until_ns=until_ns,
+        overwrite=request.overwrite,
+        allow_path=request.allow_path,
+        quiet=request.quiet or request.as_json,
+    )
     seconds = max(time.perf_counter() - started, 1e-6)
     if request.as_json:
         print(json.dumps(as_object(run, out, seconds)))  # noqa: T201
@@ -124,7 +113,7 @@ def show_outcome(run: Run, out: Path, seconds: float) -> None:
     say("The run", style="bold cyan")
     show_table(("", ""), _facts(run, out, seconds), left=2)
     screen.print()
-    name = _argument(out)
+    name = argument(out)
     say("Look closer", style="bold cyan")
     step = next((step for step in _STEPS if parse_duration(step) * _FEW_ROWS >= run.end_ns), _STEPS[-1])
     say(f"  lobsim explain {name}")
@@ -168,18 +157,3 @@ def _free_folder(scenario: Scenario, variant: str | None, seed: int) -> Path:
         if number > _MAX_SUFFIX:
             break
     raise RunError(f"{first}: {_MAX_SUFFIX} runs of this name are there already; say --out DIR")
-
-
-def _interrupted(out: Path) -> typer.Exit:
-    if (out / MANIFEST).is_file():
-        say(f"interrupted: UNFINISHED RUN in {out}; what it recorded so far can be read", style="yellow", stderr=True)
-    else:
-        say("interrupted before anything was recorded", style="yellow", stderr=True)
-    return typer.Exit(INTERRUPTED)
-
-
-def _argument(path: Path) -> str:
-    """A path as one would type it in a shell."""
-    from shlex import quote  # noqa: PLC0415
-
-    return quote(plain(path))

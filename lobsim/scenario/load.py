@@ -24,6 +24,7 @@ from lobsim.units import parse_decimal, parse_time
 
 if TYPE_CHECKING:
     from lobsim.measure import Run
+    from lobsim.scenario.build import Simulation
 
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 20
@@ -84,8 +85,13 @@ class Scenario(NamedTuple):
         overwrite: bool = False,
         allow_path: bool = False,
         on_progress: Callable[[int], None] | None = None,
+        on_start: Callable[[Simulation], None] | None = None,
     ) -> Run:
-        """Run it and return the recorded run (in a temporary folder when `out` is None; it goes when the Run does)."""
+        """Run it and return the recorded run (in a temporary folder when `out` is None; it goes when the Run does).
+
+        on_progress: called with the simulated time, up to some 20,000 times. on_start: called with the simulation
+        before anything happens, to watch it (`lobsim.report.live.Watch`).
+        """
         from lobsim.scenario.run import replay  # noqa: PLC0415  # building a simulation needs SimPy; checking does not
 
         return replay(
@@ -96,6 +102,7 @@ class Scenario(NamedTuple):
             overwrite=overwrite,
             allow_path=allow_path,
             on_progress=on_progress,
+            on_start=on_start,
         )
 
 

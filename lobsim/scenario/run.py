@@ -15,7 +15,7 @@ from lobsim.scenario.load import Scenario
 from lobsim.scenario.tapes import TapePlayer
 from lobsim.sim.recorder import Recorder
 
-_PROGRESS_STEPS = 400
+_PROGRESS_STEPS = 20_000  # a crash packs minutes of work into simulated seconds; who shows progress picks from these
 
 
 def replay(
@@ -27,8 +27,12 @@ def replay(
     overwrite: bool = False,
     allow_path: bool = False,
     on_progress: Callable[[int], None] | None = None,
+    on_start: Callable[[Simulation], None] | None = None,
 ) -> Run:
     """Run `scenario` and return the finished run; see `Scenario.replay`.
+
+    on_start: called with the simulation once all is armed and before anything happens, for those who watch: it must
+    change nothing. A KeyboardInterrupt leaves an unfinished run that holds everything up to that moment.
 
     Raises `CheckError` when a book, the ledger or a loan book does not add up at the end, `TapeError` for a damaged
     tape; the folder then holds what was recorded and does not say complete.
@@ -46,7 +50,13 @@ def replay(
         simulation.start(recorder)
         for tape in tapes:
             tape.start()
-        simulation.clock.run_until(end_ns, max(1, end_ns // _PROGRESS_STEPS), on_progress)
+        if on_start is not None:
+            on_start(simulation)
+        try:
+            simulation.clock.run_until(end_ns, max(1, end_ns // _PROGRESS_STEPS), on_progress)
+        except KeyboardInterrupt:
+            recorder.abort("interrupted", end_ns=simulation.clock.now)
+            raise
         imbalance = simulation.check()
         summary = {
             "messages": simulation.messages,

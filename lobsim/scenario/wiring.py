@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lobsim.agents.base import NoteTaker
 from lobsim.sim.clock import Clock
 from lobsim.sim.recorder import Recorder
@@ -52,9 +54,26 @@ class RecorderProxy:
 
     def attach(self, recorder: Recorder) -> None:
         """From now on every call goes straight to `recorder`."""
+        self.recorder = recorder
         self.events = recorder.events
         self.quote = recorder.quote
         self.depth = recorder.depth
         self.account = recorder.account
         self.credit = recorder.credit
         self.milestone = recorder.milestone
+
+    def overhear(self, milestone: Callable[..., None], credit: Callable[..., None]) -> None:
+        """Tell someone else of milestones and credit rows too, once they are recorded; after `attach`.
+
+        Both are rare. Orders, quotes and books stay direct.
+        """
+        self.milestone = _teed(self.milestone, milestone)
+        self.credit = _teed(self.credit, credit)
+
+
+def _teed(record: Callable[..., None], hear: Callable[..., None]) -> Callable[..., None]:
+    def call(*row: object) -> None:
+        record(*row)
+        hear(*row)
+
+    return call
