@@ -10,7 +10,7 @@ from lobsim.measure.ladders import KINDS
 from lobsim.measure.measures import Figures
 from lobsim.measure.milestones import TITLES
 from lobsim.report.page import compare_tables as tables
-from lobsim.report.page.charts import Axis
+from lobsim.report.page.chart_frame import Axis
 from lobsim.report.page.compare_series import (
     Line,
     bid_depth,

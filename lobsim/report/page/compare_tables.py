@@ -10,8 +10,9 @@ from lobsim.measure import OUTCOMES, Score
 from lobsim.measure.measures import Figures
 from lobsim.measure.milestones import TIE_NS, TITLES, Milestone, chain_order
 from lobsim.report.explain import band_text, figure, real_text, size_text
+from lobsim.report.page import study_words as words
 from lobsim.report.page.model import Table
-from lobsim.report.wording import NOTHING, amount, percent, seconds
+from lobsim.report.wording import NOTHING, percent, seconds
 from lobsim.sweep.cells import unit_of
 from lobsim.sweep.comparison import Comparison, OutcomeRow
 from lobsim.units import NS_PER_S
@@ -35,7 +36,6 @@ fractions by so many hundredths, all others by so large a part of the larger one
 _MOST_REVERSALS = 3
 _MOST_SETTINGS = 300
 _MOST_NAMES = 6
-_FRACTIONS = ("fraction", "0 or 1")
 
 
 class Contrast(NamedTuple):
@@ -65,7 +65,7 @@ def contrasts(found: Comparison) -> list[Contrast]:
         if len(known) < 2 or (unit_of(outcome) == "money" and not one_currency):
             continue
         (low, low_place), (high, high_place) = min(known), max(known)
-        apart = high - low if unit_of(outcome) in _FRACTIONS else (high - low) / max(abs(low), abs(high), 1e-12)
+        apart = high - low if unit_of(outcome) in words.FRACTIONS else (high - low) / max(abs(low), abs(high), 1e-12)
         if apart > 0:
             made.append(Contrast(outcome, low_place, high_place, low, high, apart / scale))
     return sorted(made, key=lambda one: -one.steps)
@@ -98,12 +98,9 @@ def _both(row: Contrast) -> str:
 
 def shown(value: float | None, outcome: str) -> str:
     """A value of an outcome as people read it."""
-    unit = unit_of(outcome)
-    if unit == "0 or 1" and value is not None:
+    if unit_of(outcome) == "0 or 1" and value is not None:
         return "yes" if value else "no"
-    if unit in ("money", "price", "links", ""):
-        return NOTHING if value is None else amount(round(value) if unit == "money" else value)
-    return figure(value, unit)
+    return words.shown(value, outcome)
 
 
 def not_comparable(studies: Sequence[Figures]) -> list[str]:
@@ -281,17 +278,8 @@ def _outcome(row: OutcomeRow) -> tuple[str, ...]:
     cells = [row.outcome, label, *(shown(value, row.outcome) for value in row.values)]
     if len(row.values) == 2:
         first, second = row.values
-        cells.append("" if first is None or second is None else change(second - first, row.outcome))
+        cells.append("" if first is None or second is None else words.change(second - first, row.outcome))
     return tuple(cells)
-
-
-def change(value: float, outcome: str) -> str:
-    """A difference with its sign, fractions in percentage points."""
-    unit = unit_of(outcome)
-    if unit in _FRACTIONS:
-        return f"{value * 100:+.1f} pp"
-    sign = "+" if value > 0 else ""
-    return f"{sign}{seconds(value) if unit == 's' else amount(round(value) if unit == 'money' else value)}"
 
 
 def _apart(found: Sequence[float | None], marks: Sequence[str]) -> str:
@@ -300,7 +288,7 @@ def _apart(found: Sequence[float | None], marks: Sequence[str]) -> str:
         return f"never in {_and(missing)}"
     known = [value for value in found if value is not None]
     if len(known) == 2:
-        return change(known[1] - known[0], "at.") if known[0] != known[1] else "same"
+        return words.change(known[1] - known[0], "at.") if known[0] != known[1] else "same"
     return f"{seconds(max(known) - min(known))} apart" if max(known) > min(known) else "same"
 
 

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lobsim.report.page.charts import PALETTE, TIME_GROUP, Axis, bars, color, formatter
+from lobsim.report.page.category_charts import bars
+from lobsim.report.page.chart_frame import PALETTE, Axis, color, formatter
+from lobsim.report.page.charts import TIME_GROUP
 from lobsim.report.page.compare_series import Line
 from lobsim.report.page.pack import fitting_step, pack, points
 from lobsim.sweep.statistics import Interval, quartiles
@@ -22,8 +24,7 @@ MOST_DOTS = 120
 _ROWS = 5
 """Dots lie on so many rows, so that equal values stay apart."""
 
-_SPREAD = 5
-_SECONDS, _MINUTES = 60, 60
+_SPREAD = 4
 _LIMIT_MINUTES, _LIMIT_HOURS = 300, 6 * 3600
 
 
@@ -104,16 +105,18 @@ def aligned_lines(
 def spread(
     groups: Sequence[tuple[str, Sequence[float | None]]],
     axis: Axis,
-    *,
-    reference: Sequence[tuple[str, float]] = (),
-    area: tuple[float, float] | None = None,
+    names: Sequence[str],
 ) -> dict[str, Any]:
     """Every value as a dot over its group's box (whiskers: least and most; box: quartiles, linear interpolation).
 
-    Boxes are made of all values, also where only every nth is drawn as a dot (`MOST_DOTS`). area: shaded from, to.
+    names: of the values, the same for each group. Boxes are made of all values, also where only every nth is drawn as
+    a dot (`MOST_DOTS`).
     """
     option = _categories([name for name, _ in groups], axis)
     known = [[value for value in values if value is not None] for _, values in groups]
+    named = [
+        [(value, name) for value, name in zip(values, names, strict=True) if value is not None] for _, values in groups
+    ]
     option["series"] = [
         {
             "type": "boxplot",
@@ -123,9 +126,8 @@ def spread(
             "tooltip": {"formatter": formatter(f"box_{axis.format}")},
             "silent": False,
         },
-        *_dots(known, axis),
+        *_dots(named, axis),
     ]
-    _refer(option, reference, area)
     return option
 
 
@@ -136,7 +138,7 @@ def band_dots(groups: Sequence[tuple[str, Sequence[float]]]) -> dict[str, Any]:
     option["xAxis"] |= {"axisLabel": {"show": False}, "splitLine": {"show": False}}
     option["tooltip"] = {"show": False}
     low, high = BAND_RIM
-    option["series"] = _dots([[min(max(value, low), high) for value in values] for _, values in groups], axis)
+    option["series"] = _dots([[(min(max(value, low), high), "") for value in values] for _, values in groups], axis)
     for one in option["series"]:
         one["silent"] = True
     _refer(option, [("", 0.0), ("", 1.0)], (0.0, 1.0))
@@ -145,6 +147,20 @@ def band_dots(groups: Sequence[tuple[str, Sequence[float]]]) -> dict[str, Any]:
 
 BAND_RIM = (-1.0, 2.0)
 """`band_dots` shows a band's own width on either side of it."""
+
+
+def band_place(value: float, low: float | None, high: float | None) -> float:
+    """Where a value lies on its band's scale: 0 at the lower end, 1 at the upper one.
+
+    A band with one end has no width of its own: the size of that end (1 for zero) stands for it. A band of a single
+    number is one tenth of it wide, around the number.
+    """
+    if low is None or high is None:
+        end = high if low is None else low
+        return 0.5 if end is None else (value - end) / (abs(end) or 1.0) + (low is None)
+    if high == low:
+        return 0.5 + (value - low) / (abs(low) or 1.0) * 10
+    return (value - low) / (high - low)
 
 
 def intervals(rows: Sequence[tuple[str, Interval | None]], axis: Axis, *, zero: bool = False) -> dict[str, Any]:
@@ -181,10 +197,14 @@ def events(
         {
             "type": "scatter",
             "name": name,
-            "data": [[when / span.unit, row] for row, found in enumerate(times) if (when := found[place]) is not None],
+            "data": [
+                {"value": [when / span.unit, row], "name": f"{name}: {rows[row]}", "size": when}
+                for row, found in enumerate(times)
+                if (when := found[place]) is not None
+            ],
             "symbolSize": 11,
             "itemStyle": {"color": color(PALETTE[place % len(PALETTE)]), "opacity": 0.85},
-            "tooltip": {"formatter": formatter("dot_number")},
+            "tooltip": {"formatter": formatter("size_seconds")},
         }
         for place, name in enumerate(names)
     ]
@@ -237,12 +257,13 @@ def _bar(found: Interval | None, *, plain: bool) -> dict[str, Any]:
     return {"value": [found.low, found.low, found.value, found.high, found.high], "itemStyle": style}
 
 
-def _dots(groups: Sequence[Sequence[float]], axis: Axis) -> list[dict[str, Any]]:
-    rows: list[list[list[float]]] = [[] for _ in range(_ROWS)]
+def _dots(groups: Sequence[Sequence[tuple[float, str]]], axis: Axis) -> list[dict[str, Any]]:
+    """Named values of each group on a few rows, in order of size: equal ones stay apart, and no chance is needed."""
+    rows: list[list[dict[str, Any]]] = [[] for _ in range(_ROWS)]
     for place, values in enumerate(groups):
         step = max(1, -(-len(values) // MOST_DOTS))
-        for number, value in enumerate(sorted(values)[::step]):
-            rows[number % _ROWS].append([value, place])
+        for number, (value, name) in enumerate(sorted(values)[::step]):
+            rows[number % _ROWS].append({"value": [value, place], "name": name, "size": value})
     middle = _ROWS // 2
     return [
         {
@@ -251,7 +272,7 @@ def _dots(groups: Sequence[Sequence[float]], axis: Axis) -> list[dict[str, Any]]
             "symbolSize": 6,
             "symbolOffset": [0, (number - middle) * _SPREAD],
             "itemStyle": {"color": color("s2"), "opacity": 0.75},
-            "tooltip": {"formatter": formatter(f"dot_{axis.format}")},
+            "tooltip": {"formatter": formatter(f"size_{axis.format}")},
         }
         for number, row in enumerate(rows)
         if row
@@ -277,6 +298,6 @@ def _mark_line(data: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "silent": True,
         "animation": False,
         "lineStyle": {"color": color("mark"), "type": "dashed", "width": 1},
-        "label": {"formatter": formatter("mark"), "color": color("mark")},
+        "label": {"formatter": formatter("named"), "color": color("mark")},
         "data": list(data),
     }
