@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from lobsim import __version__
 from lobsim.cli.console import say
+from lobsim.cli.measure_commands import COMMANDS as MEASURE_COMMANDS
 from lobsim.cli.study_commands import COMMANDS
 from lobsim.errors import CheckError, LobsimError
 
@@ -158,6 +159,9 @@ def replay(
     as_json: JsonOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in DIR, if there is one.")] = False,
     allow_path: AllowPathOption = False,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Also write the run's page, report.html, into its folder.")
+    ] = True,
 ) -> None:
     """Run a scenario and say what happened.
 
@@ -182,6 +186,7 @@ def replay(
             as_json=as_json,
             overwrite=overwrite,
             allow_path=allow_path,
+            report=report,
         )
     )
 
@@ -257,6 +262,28 @@ def explain(run: RunArg, as_json: JsonOption = False) -> None:
 
 @app.command()
 @_guarded
+def report(
+    run: RunArg,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write it. Default: RUN/report.html.")
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Make a run's page: one HTML file with everything in it, to look at offline and to send on.
+
+    \b
+    lobsim report runs/liquidity-vacuum-seed1 --open
+    lobsim report runs/oct-2025-seed1 --out crash.html
+
+    The page asks nothing of the network; it works from a mail as well as from a disk.
+    """
+    from lobsim.cli.reporting import report_and_show  # noqa: PLC0415
+
+    report_and_show(run, out, open_it=open_it)
+
+
+@app.command()
+@_guarded
 def check(
     scenario: ScenarioArg,
     settings: SetOption = None,
@@ -299,5 +326,5 @@ def scenarios() -> None:
     show_scenarios()
 
 
-for _study in COMMANDS:
-    app.command()(_guarded(_study))
+for _command_function in (*MEASURE_COMMANDS, *COMMANDS):
+    app.command()(_guarded(_command_function))

@@ -11,6 +11,7 @@ from typing import Any
 
 from lobsim.cli.console import console, say, show_table
 from lobsim.cli.explaining import show_sections
+from lobsim.cli.reporting import leave_page, remove_page
 from lobsim.cli.running import argument, run_watched
 from lobsim.errors import RunError
 from lobsim.measure import Run, scorecard, summary
@@ -41,6 +42,7 @@ class ReplayRequest:
     as_json: bool
     overwrite: bool
     allow_path: bool
+    report: bool = True
 
 
 def replay_and_show(request: ReplayRequest) -> None:
@@ -51,6 +53,8 @@ def replay_and_show(request: ReplayRequest) -> None:
     seed = header.seed if request.seed is None else request.seed
     out = request.out if request.out is not None else _free_folder(scenario, request.variant, seed)
 
+    if request.overwrite:
+        remove_page(out)
     started = time.perf_counter()
     run = run_watched(
         scenario,
@@ -62,12 +66,13 @@ def replay_and_show(request: ReplayRequest) -> None:
         quiet=request.quiet or request.as_json,
     )
     seconds = max(time.perf_counter() - started, 1e-6)
+    page = leave_page(run, out, quiet=request.quiet or request.as_json) if request.report else None
     if request.as_json:
-        print(json.dumps(as_object(run, out, seconds)))  # noqa: T201
+        print(json.dumps({**as_object(run, out, seconds), "report": None if page is None else str(page)}))  # noqa: T201
     elif request.quiet:
         say(str(out))
     else:
-        show_outcome(run, out, seconds)
+        show_outcome(run, out, seconds, page)
 
 
 def as_object(run: Run, out: Path, seconds: float) -> dict[str, Any]:
@@ -99,7 +104,7 @@ def as_object(run: Run, out: Path, seconds: float) -> dict[str, Any]:
     }
 
 
-def show_outcome(run: Run, out: Path, seconds: float) -> None:
+def show_outcome(run: Run, out: Path, seconds: float, page: Path | None = None) -> None:
     """Print what a person wants to know about a run that has just ended."""
     summaries = summary(run, _shock_ns(run), liquidity=len(run.instruments) <= FEW)
     study = Figures.of(run)
@@ -116,6 +121,8 @@ def show_outcome(run: Run, out: Path, seconds: float) -> None:
     name = argument(out)
     say("Look closer", style="bold cyan")
     step = next((step for step in _STEPS if parse_duration(step) * _FEW_ROWS >= run.end_ns), _STEPS[-1])
+    if page is not None:
+        say(f"  {page}  (open it in a browser)")
     say(f"  lobsim explain {name}")
     say(f"  lobsim depth {name} --every {step}")
     say(f"  lobsim slippage {name} --every {step}")

@@ -30,7 +30,7 @@ def headline(study: Figures) -> Headline:
     return Headline(_sentence(study, fall) if crashed else _calm(study, fall), figures, warning)
 
 
-def money(value: float, unit: str) -> str:
+def money(value: float, unit: str = "") -> str:
     """1.23 billion USDT."""
     for size, name in _UNITS:
         if value >= size:
@@ -44,6 +44,14 @@ def focus_words(study: Figures) -> str:
     if len(study.focus) == 1:
         return study.focus[0]
     return f"the {count} {study.run.focus}" if study.group(study.run.focus) else f"the {count} instruments"
+
+
+def _fine(fraction: float) -> str:
+    return percent(fraction, 1 if fraction >= _LEAST_FALL else 2)
+
+
+def _of(what: str, study: Figures) -> str:
+    return f"{study.run.numeraire} {what}".strip()
 
 
 def _warning(study: Figures) -> str:
@@ -95,10 +103,10 @@ def _fall(study: Figures) -> BigFigure | None:
         tick = paths[0].instrument.tick
         reference, low = paths[0].reference, paths[0].low
         note = f"from {tick.text(reference or 0)} to {tick.text(low or 0)}"
-        return BigFigure(percent(fall), "fall to the lowest trade", note)
+        return BigFigure(_fine(fall), "fall to the lowest trade", note)
     deepest = max(paths, key=lambda path: path.fall or 0.0)
     note = f"deepest: {deepest.instrument.name}, {percent(deepest.fall)}"
-    return BigFigure(percent(fall), f"median fall of {focus_words(study)}", note)
+    return BigFigure(_fine(fall), f"median fall of {focus_words(study)}", note)
 
 
 def _speed(study: Figures) -> BigFigure | None:
@@ -144,7 +152,7 @@ def _liquidated(study: Figures) -> BigFigure | None:
     said = [
         f"{name} {percent(part / value, 0)}" for name, part in sorted(parts.items(), key=lambda one: -one[1]) if part
     ]
-    return BigFigure(money(value, study.run.numeraire), "liquidated", ", ".join(said))
+    return BigFigure(money(value), _of("liquidated", study), ", ".join(said))
 
 
 def _book(study: Figures) -> BigFigure | None:
@@ -163,7 +171,7 @@ def _unpaid(study: Figures) -> BigFigure | None:
         return None
     adl = RUN_MEASURES["adl"].compute(study)
     note = f"and {money(adl, study.run.numeraire)} auto-deleveraged" if adl else ""
-    return BigFigure(money(debt, study.run.numeraire), "of losses that nothing covered", note)
+    return BigFigure(money(debt), _of("of losses that nothing covered", study), note)
 
 
 def _traded(study: Figures) -> list[BigFigure]:
@@ -172,7 +180,7 @@ def _traded(study: Figures) -> list[BigFigure]:
     turnover = sum(study.turnover(name) for name in study.run.instruments)
     trades = study.trades.height
     if trades:
-        found.append(BigFigure(money(turnover, study.run.numeraire), "traded", f"in {amount(trades)} trades"))
+        found.append(BigFigure(money(turnover), _of("traded", study), f"in {amount(trades)} trades"))
     quotes = study.run.collect(study.run.scan("quotes").select("bid_ticks", "ask_ticks").drop_nulls())
     if quotes.height:
         bid, ask = (quotes[name].to_numpy().astype(float) for name in ("bid_ticks", "ask_ticks"))

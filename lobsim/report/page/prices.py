@@ -47,11 +47,20 @@ def section(study: Figures) -> Section:
         parts.append(Choice("prices-groups", "Other groups:", options))
     if alone:
         parts.append(Choice("prices-instruments", "One instrument:", alone))
-    return Section("prices", "Prices", _lead(study), parts, timeline.resolution(study) if parts else "")
+    return Section(
+        "prices", "Prices", _lead(study), parts, "" if by_trade(study) or not parts else timeline.resolution(study)
+    )
+
+
+def by_trade(study: Figures) -> bool:
+    """Whether the run is short enough to show every trade and every quote."""
+    return study.run.end_ns <= _BY_TRADE_NS
 
 
 def _lead(study: Figures) -> str:
     marked = " Numbered lines are the milestones listed below." if study.milestones else ""
+    if len(study.run.instruments) == 1 and by_trade(study):
+        return f"Best bid, best ask, and every trade.{marked}"
     if len(study.run.instruments) == 1:
         return f"What was paid, and the average of the last minute.{marked}"
     return (
@@ -120,7 +129,7 @@ def _instruments(study: Figures) -> list[tuple[str, Sequence[Chart | Table]]]:
 
 def _one(study: Figures, place: int, name: str) -> Chart | None:
     path = study.paths[name]
-    lines = _by_trade(study, path) if study.run.end_ns <= _BY_TRADE_NS else _by_second(study, path)
+    lines = _by_trade(study, path) if by_trade(study) else _by_second(study, path)
     if not lines:
         return None
     alone = len(study.run.instruments) == 1
@@ -171,6 +180,7 @@ def _by_trade(study: Figures, path: Path) -> list[charts.Line]:
     step = float(one.tick.step)
     lines = []
     if quotes.height:
+        quotes = quotes.group_by("time_ns", maintain_order=True).last()  # what a moment ends with is what one could see
         quotes = quotes.gather_every(-(-quotes.height // _MOST_TRADES))
         last = quotes.tail(1).with_columns(time_ns=pl.lit(run.end_ns, pl.Int64))  # quotes hold until the end
         quotes = pl.concat([quotes.cast({"time_ns": pl.Int64}), last])

@@ -8,7 +8,7 @@ from lobsim.measure import Run, scorecard
 from lobsim.measure.measures import Figures
 from lobsim.measure.study import Path
 from lobsim.report.explain import score_section
-from lobsim.report.page import prices
+from lobsim.report.page import book_picture, prices
 from lobsim.report.page.headline import headline
 from lobsim.report.page.model import Page, Section, Table
 from lobsim.report.page.provenance import provenance, scenario_words
@@ -30,6 +30,7 @@ def page_of(study: Figures) -> Page:
     title, _ = scenario_words(run)
     sections = [
         prices.section(study),
+        book_picture.section(study),
         _scorecard(study),
         _instruments(study),
     ]
@@ -43,7 +44,8 @@ def _scorecard(study: Figures) -> Section:
         return Section("scorecard", "", "", [])
     found = score_section(scores)
     lead = "Each figure of the real event beside the simulated one, with the band that counts as agreement."
-    return Section("scorecard", found.title, lead, [Table(found.header, found.rows, left=found.left, sortable=True)])
+    header = ("figure", *found.header[1:-1], "verdict")
+    return Section("scorecard", found.title, lead, [Table(header, found.rows, left=found.left, sortable=True)])
 
 
 def _instruments(study: Figures) -> Section:
@@ -51,24 +53,35 @@ def _instruments(study: Figures) -> Section:
     if not run.instruments:
         return Section("instruments", "", "", [])
     group_of = {name: group for group, members in reversed(run.groups.items()) for name in members}
-    header = ["", "group", "kind", "venue", "before", "low", "low at", "fall", "end over start", "traded", "bids left"]
-    header.append("move per million")
     rows = [_row(study, path, group_of.get(name, "")) for name, path in study.paths.items()]
     rows.sort(key=lambda row: row[1][7] if row[1][7] is not None else 2.0)
-    kept = [place for place in range(len(header)) if any(text not in ("", NOTHING) for text in _column(rows, place))]
+    kept = [place for place in range(len(_HEADER)) if any(text not in ("", NOTHING) for text in _column(rows, place))]
+    told = {"traded": f"in {run.numeraire or 'quote currency'}, over the whole run", **_TOLD}
     table = Table(
-        [header[place] for place in kept],
+        [_HEADER[place] for place in kept],
         [[texts[place] for place in kept] for texts, _ in rows],
-        left=sum(place < 4 for place in kept),
+        left=sum(place < _TEXTS for place in kept),
         sortable=True,
         keys=[[keys[place] for place in kept] for _, keys in rows],
-        note=(
-            f"Traded: {run.numeraire or 'quote currency'}, the whole run. Bids left: displayed bids within 1 % of the best "
-            "one in the worst minute, of their median in the ten minutes before the shock. Move per million: of the "
-            "worst minute, as a multiple of the calm median."
-        ),
+        note=" ".join(f"{name.capitalize()}: {told[name]}." for name in _named(kept) if name in told),
     )
     return Section("instruments", "Instruments", "Click a column's name to sort by it.", [table])
+
+
+_HEADER = (
+    *("instrument", "group", "kind", "venue"),
+    *("before", "low", "low at", "fall", "end over start", "traded", "bids left", "move per million"),
+)
+_TEXTS = 4
+_TOLD = {
+    "bids left": "displayed bids within 1 % of the best one in the worst minute, of their median in the ten minutes "
+    "before the shock",
+    "move per million": "of the worst minute, as a multiple of the calm median",
+}
+
+
+def _named(places: Sequence[int]) -> list[str]:
+    return [_HEADER[place] for place in places]
 
 
 def _column(rows: Sequence[tuple[list[str], list[float | None]]], place: int) -> list[str]:

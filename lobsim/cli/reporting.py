@@ -1,0 +1,62 @@
+"""`lobsim report`: the page of a run as one HTML file; and the page that `replay` leaves beside a finished run."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from pathlib import Path
+
+from lobsim.cli.console import console, say
+from lobsim.errors import RunError
+from lobsim.measure import Run, read_run
+from lobsim.report.page.write import REPORT, write_page
+
+
+def report_and_show(folder: Path, out: Path | None, *, open_it: bool) -> None:
+    """Write a run's page and say where it is. Raises `RunError` for a folder without a run, or a disk that refuses."""
+    run = read_run(folder)
+    target = folder / REPORT if out is None else out
+    if target.is_dir():
+        raise RunError(f"{target}: is a folder; --out takes the name of a file")
+    if not run.complete:
+        say(run.status, style="yellow", stderr=True)
+    _write(run, target)
+    say(f"{target}  ({target.stat().st_size / 1e6:.1f} MB)")
+    if open_it and not webbrowser.open(target.resolve().as_uri()):
+        say("no browser could be opened; open the file yourself", style="yellow", stderr=True)
+
+
+def leave_page(run: Run, folder: Path, *, quiet: bool) -> Path | None:
+    """Write the page of a run that has just ended; whatever goes wrong there is said and does not touch the run."""
+    target = folder / REPORT
+    try:
+        if quiet or not console(stderr=True).is_terminal:
+            _write(run, target)
+        else:
+            with console(stderr=True).status("writing the page ..."):
+                _write(run, target)
+    except Exception as error:
+        if os.environ.get("LOBSIM_DEBUG"):
+            raise
+        why = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
+        say(f"the run is complete, but its page could not be made: {why}", style="yellow", stderr=True)
+        return None
+    return target
+
+
+def remove_page(folder: Path) -> None:
+    """Take away the page of a run that is about to be replaced: it would tell of another run."""
+    try:
+        read_run(folder)
+    except RunError:  # no run of lobsim: its files are not ours
+        return
+    try:
+        (folder / REPORT).unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder / REPORT}: cannot be replaced: {error.strerror or error}") from None
+
+
+def _write(run: Run, target: Path) -> None:
+    from lobsim.report.page.run_page import run_page  # noqa: PLC0415 - templates and scorecards load only when needed
+
+    write_page(run_page(run), target)
