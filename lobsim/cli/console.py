@@ -60,7 +60,7 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: in
     for number, title in enumerate(header):
         table.add_column(Text(plain(title)), justify="left" if number < left else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        table.add_row(*(Text(plain(cell).replace("\n", "\\n")) for cell in row))  # a cell cannot pass for two rows
     screen = console()
     padded = Padding(table, (0, 0, 0, indent), expand=False)
     width = Measurement.get(screen, screen.options.update(max_width=_MOST_WIDTH), padded).maximum

@@ -332,8 +332,9 @@ def _check_part(part: Path, table: str) -> None:
 def _rows_of(part: Path, table: str) -> int:
     expected = polars_schema(table)
     try:
-        schema = pl.read_parquet_schema(part)
-        rows = int(pl.scan_parquet(part, glob=False).select(pl.len()).collect().item())
+        lazy = pl.scan_parquet(part, glob=False)  # read_parquet_schema would take a folder [old] for a pattern
+        schema = lazy.collect_schema()
+        rows = int(lazy.select(pl.len()).collect().item())
     except _FAILURES as error:
         raise RunError(f"{part}: damaged part of table {table}: {_first_line(error)}") from None
     if dict(schema) != expected:

@@ -46,6 +46,13 @@ def edit(folder, **changes):
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
+@pytest.mark.parametrize("name", ["runs [old]", "a*b?", "[", "50%20", "x\x1b[31m"])
+def test_a_folder_may_have_any_name(good, tmp_path, name):
+    """No character of it is taken for a pattern."""
+    run = read_run(shutil.copytree(good, tmp_path / name))
+    assert run.rows("orders") == run.orders.height == 30
+
+
 def test_tables_are_decoded_beside_their_integers(good):
     run = read_run(good)
     order = run.orders.row(1, named=True)
