@@ -13,6 +13,7 @@ import typer
 from typer.main import get_command
 
 from lobsim import __version__
+from lobsim.cli.completing import complete_instrument, complete_run, complete_scenario, complete_variant
 from lobsim.cli.console import say
 from lobsim.cli.measure_commands import COMMANDS as MEASURE_COMMANDS
 from lobsim.cli.study_commands import COMMANDS
@@ -21,7 +22,6 @@ from lobsim.errors import CheckError, LobsimError
 app = typer.Typer(
     name="lobsim",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -111,7 +111,12 @@ def lobsim(
 
 
 ScenarioArg = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML), or the name of one that ships with lobsim.")
+    str,
+    typer.Argument(
+        metavar="SCENARIO",
+        help="Scenario file (TOML), or the name of one that ships with lobsim.",
+        autocompletion=complete_scenario,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -121,13 +126,19 @@ SetOption = Annotated[
         help="Change a value of the scenario, e.g. market_makers.withdrawal=false. May be repeated.",
     ),
 ]
-VariantOption = Annotated[str | None, typer.Option(metavar="NAME", help="Apply one of the scenario's variants first.")]
+VariantOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Apply one of the scenario's variants first.", autocompletion=complete_variant),
+]
 AllowPathOption = Annotated[
     bool, typer.Option("--allow-path", help="Let the scenario read tapes from outside its own folder.")
 ]
-RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a recorded run.")]
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a recorded run.", autocompletion=complete_run)]
 InstrumentOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Only this instrument. Default: all of the run.")
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Only this instrument. Default: all of the run.", autocompletion=complete_instrument
+    ),
 ]
 AtOption = Annotated[
     list[str] | None, typer.Option("--at", metavar="TIME", help="Moment to look at. May be repeated. Default: the end.")
@@ -328,3 +339,15 @@ def scenarios() -> None:
 
 for _command_function in (*MEASURE_COMMANDS, *COMMANDS):
     app.command()(_guarded(_command_function))
+
+_PANELS = {
+    "Run": ("scenarios", "replay"),
+    "Look at a run": ("explain", "report", "depth", "slippage", "measures", "compare"),
+    "Study many runs": ("sweep", "ablate"),
+    "Check and calculate": ("check", "schema", "loop"),
+}
+_PLACES = {name: panel for panel, names in _PANELS.items() for name in names}
+for _declared in app.registered_commands:
+    assert _declared.callback is not None
+    _declared.rich_help_panel = _PLACES[_declared.callback.__name__]
+app.registered_commands.sort(key=lambda declared: list(_PLACES).index(getattr(declared.callback, "__name__", "")))

@@ -7,8 +7,15 @@ from typing import Annotated
 
 import typer
 
+from lobsim.cli.completing import complete_run, complete_scenario, complete_variant, complete_variants
+
 ScenarioArg = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML), or the name of one that ships with lobsim.")
+    str,
+    typer.Argument(
+        metavar="SCENARIO",
+        help="Scenario file (TOML), or the name of one that ships with lobsim.",
+        autocompletion=complete_scenario,
+    ),
 ]
 WorkersOption = Annotated[
     int | None,
@@ -34,7 +41,10 @@ def sweep(
         ),
     ] = None,
     variant: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Variants, with commas between; base is none.")
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Variants, with commas between; base is none.", autocompletion=complete_variants
+        ),
     ] = None,
     outcome: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Outcome to show. May be repeated. Default: the main ones.")
@@ -83,7 +93,10 @@ def ablate(
     budget: Annotated[
         int | None, typer.Option(metavar="RUNS", min=1, help="Runs at most. Default: 2000. See below.")
     ] = None,
-    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Apply one of the scenario's variants.")] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Apply one of the scenario's variants.", autocompletion=complete_variant),
+    ] = None,
     outcome: Annotated[str, typer.Option(metavar="KEY", help="The outcome to explain.")] = "fall",
     mechanisms: Annotated[
         str | None, typer.Option(metavar="A,B", help="Only these mechanisms. Default: all that the scenario lists.")
@@ -144,7 +157,9 @@ def ablate(
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of recorded runs.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of recorded runs.", autocompletion=complete_run)
+    ],
     everything: Annotated[bool, typer.Option("--all", help="Also outcomes that are the same everywhere.")] = False,
     as_json: JsonOption = False,
 ) -> None:
