@@ -6,7 +6,9 @@ import re
 import shlex
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from lobsim import load_scenario
@@ -26,19 +28,49 @@ COMMANDS = [
 
 
 def test_there_is_something_to_try() -> None:
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
     assert len(COMMANDS) >= 9
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_python_examples_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
-    exec(compile(BLOCKS[number], f"README block {number}", "exec"), {})
+def run_blocks(numbers: list[int], folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What stands in the README, as one session; returns its names."""
+    monkeypatch.chdir(folder)
+    (folder / "scenarios").symlink_to(ROOT / "scenarios")
+    names: dict[str, Any] = {}
+    for number in numbers:
+        exec(compile(BLOCKS[number], f"README block {number}", "exec"), names)
+    return names
+
+
+def test_the_book_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_blocks([0], tmp_path, monkeypatch)
+
+
+def test_the_run_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run_blocks([1], tmp_path, monkeypatch)
+    assert names["trades"].height > 100
+    assert names["trades"].columns[-6:] == ["time", "aggressor_side_name", "purpose_name", "instrument", "price", "qty"]
+
+
+def test_the_notebook_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("duckdb", "pyarrow", "matplotlib"):
+        pytest.importorskip(module, reason=f"{module} is not installed: pip install -e '.[notebook]'")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    names = run_blocks([1, 2], tmp_path, monkeypatch)
+    assert (tmp_path / "run.png").stat().st_size > 10_000
+    asked = re.findall(r'duckdb\.sql\((sql|"[^"]+"|""".*?""")\)', BLOCKS[2], re.DOTALL)
+    by_purpose, joined, count = (eval(f"duckdb.sql({query}).pl()", names) for query in asked)
+    told = names["trades"].sql(names["sql"].replace("FROM trades", "FROM self"))
+    assert by_purpose.rows() == [
+        pytest.approx(row) for row in told.with_columns(pl.col(pl.Enum).cast(pl.String)).rows()
+    ]
+    assert joined.height > 100
+    assert joined.columns == ["time", "price", "qty", "bid", "ask"]
+    assert count.item() == names["run"].rows("orders")
 
 
 def test_the_adapter_example_is_python() -> None:
-    compile(BLOCKS[2], "README block 2", "exec")
+    compile(BLOCKS[3], "README block 3", "exec")
 
 
 @pytest.mark.parametrize("line", COMMANDS)
