@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-PALETTE = tuple(f"s{number}" for number in range(1, 11))
+PALETTE = tuple(f"s{number}" for number in range(1, 13))
 """Colours of series, in order: names of assets/page.css, which gives each a value for light and one for dark."""
 
 _TOP, _SIDE, _BOTTOM = 14, 12, 8
@@ -51,7 +51,7 @@ def frame(names: Sequence[str], *, named_axis: bool = False) -> dict[str, Any]:
             "bottom": _BOTTOM,
             "containLabel": True,
         },
-        "legend": {"show": legend, "top": 0, "left": 4, "right": 4, "data": list(names)},
+        "legend": {"show": legend, "top": 2, "left": 4, "right": 4, "data": list(names)},
         "tooltip": {"trigger": "axis"},
     }
 

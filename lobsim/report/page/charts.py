@@ -72,7 +72,7 @@ class Line(NamedTuple):
     """A series over time: `times_ns` ascending, `values` of the same length. axis: 0 left, 1 right.
 
     step: holds its value until the next one. color: a name of the palette. area: filled down to the axis.
-    dots: single points instead of a line.
+    dots: single points of that width instead of a line.
     """
 
     name: str
@@ -105,9 +105,16 @@ def time_lines(
     stack: bool = False,
     zoom: bool = False,
     ranges: Sequence[tuple[str, int, int]] = (),
+    first: int = 0,
 ) -> dict[str, Any]:
-    """Lines over time. stack: stacked areas. zoom: a slider below. ranges: buttons (name, from_ns, to_ns)."""
-    option = _time_frame(clock, axes, [line.name for line in lines], zoom=zoom, ranges=ranges, from_zero=stack)
+    """Lines over time. stack: stacked areas. zoom: a slider below.
+
+    ranges: buttons (name, from_ns, to_ns) that set the stretch of time of all charts; `first` is shown first.
+    """
+    option = _time_frame(clock, axes, [line.name for line in lines], zoom=zoom, from_zero=stack)
+    if ranges:
+        option["$ranges"] = [[name, clock.share(begin), clock.share(end)] for name, begin, end in ranges]
+        option["$first"] = first
     option["series"] = [_line(clock, line, option["yAxis"], place, stack, lines) for place, line in enumerate(lines)]
     return _marked(option, clock, marks)
 
@@ -148,7 +155,6 @@ def _time_frame(
     names: Sequence[str],
     *,
     zoom: bool,
-    ranges: Sequence[tuple[str, int, int]] = (),
     from_zero: bool = False,
 ) -> dict[str, Any]:
     both = [axes] if isinstance(axes, Axis) else list(axes)
@@ -163,8 +169,6 @@ def _time_frame(
     }
     option["yAxis"] = [value_axis(axis, right=place == 1, from_zero=from_zero) for place, axis in enumerate(both)]
     option["$group"] = TIME_GROUP
-    if ranges:
-        option["$ranges"] = [[name, clock.share(begin), clock.share(end)] for name, begin, end in ranges]
     # the first zoom takes part in the group without catching wheel and touch, which belong to the page
     option["dataZoom"] = [{"type": "inside", "disabled": True, "filterMode": "none"}]
     if zoom:
@@ -204,7 +208,7 @@ def _line(
         "emphasis": {"disabled": True},
     }
     if line.dots:
-        made |= {"type": "scatter", "symbolSize": 5}
+        made |= {"type": "scatter", "symbolSize": line.width}
         del made["lineStyle"], made["showSymbol"]
         return made
     if line.step:
@@ -223,4 +227,6 @@ def _marked(option: dict[str, Any], clock: Clock, marks: Sequence[Mark]) -> dict
     if marks:
         option["$marks"] = [[clock.ms(mark.time_ns), mark.label, mark.name, mark.color] for mark in marks]
         option["grid"]["top"] += _MARK_LABELS
+        for axis in option["yAxis"]:
+            axis["nameGap"] += _MARK_LABELS
     return option

@@ -73,13 +73,17 @@ def _milestones(study: Figures) -> Table | None:
     found = chain(study)
     if not found.rows:
         return None
-    rows = [(str(place), *row) for place, row in enumerate(found.rows, start=1)]
-    header = ("", "UTC", "after the shock" if study.shock_ns is not None else "after the start", "link", "", "in all")
+    rows = [
+        (str(place), title, clock, after, size, link)
+        for place, (clock, after, link, title, size) in enumerate(found.rows, start=1)
+    ]
+    since = "after the shock" if study.shock_ns is not None else "after the start"
+    header = ("", "", "UTC", since, "in all", "link")
     note = (
         "A milestone is the moment at which a tenth of all that it came to had happened. Link: place in the published "
         f"account of 10 October 2025. {found.note}"
     )
-    return Table(header, rows, left=5, note=note.strip(), title="What happened, in order")
+    return Table(header, rows, left=2, note=note.strip(), title="What happened, in order")
 
 
 def _group(study: Figures, chart_id: str, group: str, paths: Sequence[Path], *, first: bool = False) -> Chart:
@@ -94,6 +98,7 @@ def _group(study: Figures, chart_id: str, group: str, paths: Sequence[Path], *, 
         marks=timeline.marks(study),
         zoom=first,
         ranges=timeline.ranges(study) if first else (),
+        first=timeline.first_range(study),
     )
     fall = median([path.fall for path in paths])
     what = f"Prices of {group}: {len(paths)} instruments, median fall by the lowest trade {percent(fall)}"
@@ -141,6 +146,7 @@ def _one(study: Figures, place: int, name: str) -> Chart | None:
         marks=timeline.marks(study),
         zoom=alone,
         ranges=timeline.ranges(study) if alone else (),
+        first=timeline.first_range(study),
     )
     return Chart(f"price-{place}", option, 420 if alone else 340, f"Price of {name} over time", "" if alone else name)
 
@@ -163,8 +169,8 @@ def _by_second(study: Figures, path: Path) -> list[charts.Line]:
     high[extremes["place"].to_numpy()] = extremes["high"].to_numpy()
     times = seconds * NS_PER_S
     return [
-        charts.Line("highest trade", times, high * step, "s6", width=1),
-        charts.Line("lowest trade", times, low * step, "s2", width=1),
+        charts.Line("highest trade", times, high * step, "s6", dots=True, width=2.5),
+        charts.Line("lowest trade", times, low * step, "s2", dots=True, width=2.5),
         charts.Line("average of 60 s", times, timeline.at_moments(path.vwap, seconds) * step, "ink", width=2),
     ]
 
@@ -192,5 +198,5 @@ def _by_trade(study: Figures, path: Path) -> list[charts.Line]:
     if trades.height:
         trades = trades.gather_every(-(-trades.height // _MOST_TRADES))
         prices = trades["price_ticks"].to_numpy() * step
-        lines.append(charts.Line("trades", trades["time_ns"].to_numpy(), prices, "ink", dots=True))
+        lines.append(charts.Line("trades", trades["time_ns"].to_numpy(), prices, "ink", dots=True, width=5))
     return lines

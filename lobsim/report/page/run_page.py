@@ -8,7 +8,7 @@ from lobsim.measure import Run, scorecard
 from lobsim.measure.measures import Figures
 from lobsim.measure.study import Path
 from lobsim.report.explain import score_section
-from lobsim.report.page import book_picture, prices
+from lobsim.report.page import book_picture, prices, series
 from lobsim.report.page.headline import headline
 from lobsim.report.page.model import Page, Section, Table
 from lobsim.report.page.provenance import provenance, scenario_words
@@ -31,6 +31,7 @@ def page_of(study: Figures) -> Page:
     sections = [
         prices.section(study),
         book_picture.section(study),
+        *series.sections(study),
         _scorecard(study),
         _instruments(study),
     ]
@@ -54,13 +55,13 @@ def _instruments(study: Figures) -> Section:
         return Section("instruments", "", "", [])
     group_of = {name: group for group, members in reversed(run.groups.items()) for name in members}
     rows = [_row(study, path, group_of.get(name, "")) for name, path in study.paths.items()]
-    rows.sort(key=lambda row: row[1][7] if row[1][7] is not None else 2.0)
+    rows.sort(key=lambda row: 2.0 if row[1][1] is None else row[1][1])
     kept = [place for place in range(len(_HEADER)) if any(text not in ("", NOTHING) for text in _column(rows, place))]
     told = {"traded": f"in {run.numeraire or 'quote currency'}, over the whole run", **_TOLD}
     table = Table(
         [_HEADER[place] for place in kept],
         [[texts[place] for place in kept] for texts, _ in rows],
-        left=sum(place < _TEXTS for place in kept),
+        left=1,
         sortable=True,
         keys=[[keys[place] for place in kept] for _, keys in rows],
         note=" ".join(f"{name.capitalize()}: {told[name]}." for name in _named(kept) if name in told),
@@ -69,10 +70,9 @@ def _instruments(study: Figures) -> Section:
 
 
 _HEADER = (
-    *("instrument", "group", "kind", "venue"),
-    *("before", "low", "low at", "fall", "end over start", "traded", "bids left", "move per million"),
+    *("instrument", "fall", "before", "low", "low at", "end over start", "traded", "bids left", "move per million"),
+    *("group", "kind", "venue"),
 )
-_TEXTS = 4
 _TOLD = {
     "bids left": "displayed bids within 1 % of the best one in the worst minute, of their median in the ten minutes "
     "before the shock",
@@ -102,13 +102,11 @@ def _row(study: Figures, path: Path, group: str) -> tuple[list[str], list[float 
 
     left = None if lost is None or study.shock_ns is None else 1 - lost
     texts = [
-        *(one.name, group, one.kind, one.venue),
-        *(price(path.reference), price(path.low), at(path.low_trade_ns), percent(fall), percent(end)),
-        *(amount(round(traded)), percent(left, 2), multiple(ratio)),
+        *(one.name, percent(fall), price(path.reference), price(path.low), at(path.low_trade_ns), percent(end)),
+        *(amount(round(traded)), percent(left, 2), multiple(ratio), group, one.kind, one.venue),
     ]
     keys = [
-        *(None, None, None, None),
-        *(path.price(path.reference), path.price(path.low), path.low_trade_ns),
-        *(None if fall is None else -fall, end, traded, left, ratio),
+        *(None, None if fall is None else -fall, path.price(path.reference), path.price(path.low), path.low_trade_ns),
+        *(end, traded, left, ratio, None, None, None),
     ]
     return texts, [None if key is None else float(key) for key in keys]

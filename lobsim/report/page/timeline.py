@@ -17,6 +17,7 @@ MOST_COARSE = 1800
 """Points beyond the fine stretch of time; the step there is chosen so that there are no more."""
 
 _ALL_FINE_S = 7200
+_SMALL_PART = 0.4
 _FIRST_LOOK_NS = 5 * NS_PER_MINUTE
 
 
@@ -44,6 +45,12 @@ def ranges(study: Figures) -> list[tuple[str, int, int]]:
     whole = [("Whole run", 0, end_ns), ("The crash", max(0, begin - margin), min(end_ns, last + margin))]
     first = ("First five minutes", max(0, begin - 15 * NS_PER_S), begin + _FIRST_LOOK_NS)
     return [*whole, first] if last - begin > 2 * _FIRST_LOOK_NS and first[2] < end_ns else whole
+
+
+def first_range(study: Figures) -> int:
+    """Which of `ranges` to begin with: the crash, where it is a small part of the run."""
+    found = ranges(study)
+    return 1 if len(found) > 1 and (found[1][2] - found[1][1]) < study.run.end_ns * _SMALL_PART else 0
 
 
 def moments(study: Figures) -> Ints:

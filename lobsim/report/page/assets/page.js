@@ -88,7 +88,7 @@
     ["head", { color: colour("soft"), fontSize: 12, lineHeight: 20 }],
     ["name", { color: colour("soft"), fontSize: 12, lineHeight: 18 }],
     ["value", { color: colour("ink"), fontSize: 12, fontWeight: 600, lineHeight: 18 }],
-    ...series.map((one, place) => [`c${place}`, { color: (one.itemStyle && one.itemStyle.color) || colour(`s${(place % 10) + 1}`), fontSize: 12 }]),
+    ...series.map((one, place) => [`c${place}`, { color: (one.itemStyle && one.itemStyle.color) || colour(`s${(place % 12) + 1}`), fontSize: 12 }]),
   ]);
   const MOST_ROWS = 14;
   // The tooltip of an axis: the moment or category, then every series that has a value there.
@@ -167,14 +167,14 @@
     return {
       animation: false,
       useUTC: true,
-      color: Array.from({ length: 10 }, (_, place) => colour(`s${place + 1}`)),
+      color: Array.from({ length: 12 }, (_, place) => colour(`s${place + 1}`)),
       backgroundColor: "transparent",
       ...option,
       textStyle: { ...text, ...option.textStyle },
       xAxis: list(option.xAxis).map(axis),
       yAxis: list(option.yAxis).map(axis),
       legend: list(option.legend).map((one) => ({
-        type: "scroll", icon: "roundRect", itemWidth: 12, itemHeight: 8, itemGap: 14, inactiveColor: colour("faint"),
+        type: "scroll", icon: "roundRect", itemWidth: 12, itemHeight: 12, itemGap: 14, inactiveColor: colour("faint"),
         pageIconColor: colour("soft"), pageTextStyle: text, ...one, textStyle: { ...text, ...one.textStyle },
       })),
       tooltip: option.tooltip && {
@@ -210,7 +210,7 @@
     const id = element.id;
     if (drawn.has(id) || element.dataset.state) return;
     element.dataset.state = "drawing";
-    const { $group: group, $ranges: _, $marks: marks, ...option } = dataOf(id);
+    const { $group: group, $ranges: _, $first: __, $marks: marks, ...option } = dataOf(id);
     const chart = echarts.init(element, null, { renderer: "canvas", useDirtyRect: false });
     const one = { element, chart, option, group, marks };
     drawn.set(id, one);
@@ -260,7 +260,7 @@
         written.add(groups[place]);
         return {
           xAxis: ms, name,
-          lineStyle: { color: colour(shade), type: "dashed", width: 1, opacity: 0.7 },
+          lineStyle: { color: colour(shade), type: "dashed", width: 1, opacity: 0.5 },
           label: { show, formatter: () => text(groups[place].labels), color: colour(shade), fontSize: 11, distance: 3, position: "end", align: groups[place].labels.length > 1 ? "left" : "center" },
         };
       }),
@@ -308,7 +308,8 @@
     for (const element of document.querySelectorAll("[data-part=chart]")) {
       const text = byId(`data-${element.id}`).textContent;
       if (!text.includes('"$ranges"')) continue;
-      const { $ranges: choices, $group: group } = JSON.parse(text);
+      const { $ranges: choices, $group: group, $first: first } = JSON.parse(text);
+      if (first) ranges.set(group, choices[first].slice(1));
       const bar = document.createElement("div");
       bar.className = "ranges";
       for (const [name, from, to] of choices) {
