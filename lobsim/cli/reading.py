@@ -298,7 +298,10 @@ def _decimals(largest: Any) -> int:
 
 
 def _fixed(value: float | None, decimals: int) -> str:
-    return NOTHING if value is None else f"{value:,.{decimals}f}"
+    """Nothing at all is "0", what only rounds to it "0.0"."""
+    if not value:
+        return NOTHING if value is None else "0"
+    return f"{value:,.{decimals}f}"
 
 
 def _price(instrument: Instrument, price: float | None, ref: str) -> str:

@@ -102,7 +102,8 @@ def test_large_amounts_are_in_thousands_or_millions(
     assert said.count("k Q0") == 7
     assert "k Q0: 1,000 Q0." in said
     assert " 1,234.6" in said
-    assert " 0.0" in said
+    asks = next(line for line in said.splitlines() if " asks " in line).split()
+    assert asks[3:] == ["0", "0.0", "0.0", "0.0", "0.0", "0.0"]  # nothing, and 10.10
     assert "M Q0: 1,000,000 Q0." in shown(frames_run({100: 2 * 10**9}, {101: 1}), "depth", monkeypatch, capsys, "2s")
     small = shown(frames_run({100: 12}, {101: 1}), "depth", monkeypatch, capsys, "2s")
     assert " 12.00" in small

@@ -186,6 +186,6 @@ def test_the_book_that_a_sweep_met_can_be_measured(tool: Tool, tmp_path: Path, c
     assert main(["depth", str(out), "--at", "21:28:05.935998999Z", "--ref", "best", "--bands", "1,10"]) == 0
     bids, asks = capsys.readouterr().out.splitlines()[3:5]
     assert bids.split() == ["21:28:05.935998999Z", "bids", "0.32", "1.600", "2.375"]
-    assert asks.split() == ["21:28:05.935998999Z", "asks", "-", "0.000", "0.000"]
+    assert asks.split() == ["21:28:05.935998999Z", "asks", "-", "0", "0"]
     assert main(["depth", str(out), "--ref", "best"]) == 0  # at the end the order has eaten it
     assert "bids     -" in capsys.readouterr().out
