@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from lobsim.cli.console import console, say, show_table
-from lobsim.cli.sweeping import SweepRequest, difference, figure, leave_unfinished, signed, spread, study_of
+from lobsim.cli.sweeping import (
+    SweepRequest,
+    difference,
+    figure,
+    leave_unfinished,
+    page_of,
+    say_where,
+    signed,
+    spread,
+    study_of,
+)
 from lobsim.report.wording import NOTHING, percent
 from lobsim.scenario.shipped import locate
 from lobsim.sweep import make_cell, parse_seeds
@@ -57,15 +67,17 @@ def ablate_and_show(request: AblateRequest) -> None:
     study = study_of(
         request.study, base, list(plan.cells.values()), seeds, out, entry_of(plan, request.outcome, request.budget)
     )
+    page = page_of(request.study, study, [request.outcome])
     found = None if study.failures and not study.outcomes else read_ablation(plan, study, request.outcome)
     if request.study.as_json:
         titles = {one.name: one.title for one in mechanisms}
         told: dict[str, Any] = {"study": str(study.folder), "scenario": study.scenario, "variant": request.variant}
         told |= {"complete": study.complete, "mechanisms": titles, **(found.as_dict() if found else {})}
+        told["html"] = None if page is None else str(page)
         print(json.dumps(told, allow_nan=False))  # noqa: T201
     elif found is not None:
         _show(found, mechanisms, study.scenario)
-        say(f"results in {study.folder}")
+        say_where(study, page)
     leave_unfinished(study, as_json=request.study.as_json)
 
 

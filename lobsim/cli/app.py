@@ -276,7 +276,8 @@ def explain(run: RunArg, as_json: JsonOption = False) -> None:
 def report(
     run: RunArg,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write it. Default: RUN/report.html.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write it. Default: RUN/report.html (a study: study.html)."),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
@@ -285,6 +286,9 @@ def report(
     \b
     lobsim report runs/liquidity-vacuum-seed1 --open
     lobsim report runs/oct-2025-seed1 --out crash.html
+    lobsim report studies/oct-2025-small-ablation
+
+    A study of sweep or ablate gets its page too, also one that was stopped.
 
     The page asks nothing of the network; it works from a mail as well as from a disk.
     """

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lobsim.cli.console import console, say, show_table
+from lobsim.cli.study_reporting import write_comparison
 from lobsim.cli.sweeping import figure, signed
 from lobsim.measure import OUTCOMES, read_run
+from lobsim.measure.measures import Figures
 from lobsim.report.wording import NOTHING
 from lobsim.sweep.comparison import Comparison, OutcomeRow, compare
 
@@ -16,17 +18,24 @@ _WIDTH = 40
 _MOST_SETTINGS = 100
 
 
-def compare_and_show(folders: Sequence[Path], *, everything: bool, as_json: bool) -> None:
-    """Print both tables; raises `RunError` for a folder without a run."""
+def compare_and_show(folders: Sequence[Path], *, everything: bool, as_json: bool, html: Path | None = None) -> None:
+    """Print both tables and write the page where one is wanted; raises `RunError` for a folder without a run."""
     runs = [read_run(folder) for folder in folders]
-    found = compare(runs)
+    studies = [Figures.of(run) for run in runs]
+    found = compare(studies)
+    if html is not None:
+        write_comparison(studies, html)
     if as_json:
-        print(json.dumps(_as_object(found), allow_nan=False))  # noqa: T201
+        page = {} if html is None else {"html": str(html)}
+        print(json.dumps({**_as_object(found), **page}, allow_nan=False))  # noqa: T201
         return
     for run in runs:
         if not run.complete:
             say(run.status, style="yellow", stderr=True)
     _show(found, everything=everything)
+    if html is not None:
+        console().print()
+        say(f"page: {html}  ({html.stat().st_size / 1e6:.1f} MB)")
 
 
 def _show(found: Comparison, *, everything: bool) -> None:

@@ -7,13 +7,23 @@ import webbrowser
 from pathlib import Path
 
 from lobsim.cli.console import console, say
+from lobsim.cli.study_reporting import PAGE, write_study
 from lobsim.errors import RunError
 from lobsim.measure import Run, read_run
 from lobsim.report.page.write import REPORT, write_page
+from lobsim.sweep.store import STUDY
 
 
 def report_and_show(folder: Path, out: Path | None, *, open_it: bool) -> None:
-    """Write a run's page and say where it is. Raises `RunError` for a folder without a run, or a disk that refuses."""
+    """Write the page of a run, or of a study, finished or not, and say where it is.
+
+    Raises `RunError` for a folder without a run or study, or a disk that refuses.
+    """
+    if (folder / STUDY).is_file():
+        target = folder / PAGE if out is None else out
+        write_study(folder, target)
+        _say_and_open(target, open_it=open_it)
+        return
     run = read_run(folder)
     target = folder / REPORT if out is None else out
     if target.is_dir():
@@ -21,6 +31,10 @@ def report_and_show(folder: Path, out: Path | None, *, open_it: bool) -> None:
     if not run.complete:
         say(run.status, style="yellow", stderr=True)
     _write(run, target)
+    _say_and_open(target, open_it=open_it)
+
+
+def _say_and_open(target: Path, *, open_it: bool) -> None:
     say(f"{target}  ({target.stat().st_size / 1e6:.1f} MB)")
     if open_it and not webbrowser.open(target.resolve().as_uri()):
         say("no browser could be opened; open the file yourself", style="yellow", stderr=True)

@@ -25,6 +25,13 @@ UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Stop ever
 KeepOption = Annotated[bool, typer.Option("--keep-runs", help="Keep the run folders, in DIR/runs.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+HtmlOption = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write the study's page there instead of into its folder."),
+]
+ReportOption = Annotated[
+    bool, typer.Option("--report/--no-report", help="Also write the study's page, study.html, into its folder.")
+]
 AllowPathOption = Annotated[
     bool, typer.Option("--allow-path", help="Let the scenario read tapes from outside its own folder.")
 ]
@@ -55,6 +62,8 @@ def sweep(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     allow_path: AllowPathOption = False,
+    html: HtmlOption = None,
+    report: ReportOption = True,
 ) -> None:
     """Run a scenario many times, over seeds and settings, and say how the outcomes are spread.
 
@@ -65,7 +74,8 @@ def sweep(
 
     The first settings are what the others are compared with, over the same seeds.
     Interrupt it and run the same command again: it goes on where it stopped.
-    A run is a small file in DIR/results; results.parquet has all in the end.
+    A run is a small file in DIR/results; results.parquet has all in the end,
+    and study.html shows how the outcomes are spread, seed by seed.
     """
     from lobsim.cli.sweeping import SweepRequest, sweep_and_show  # noqa: PLC0415 - each command loads what it needs
 
@@ -80,6 +90,8 @@ def sweep(
             quiet=quiet,
             as_json=as_json,
             allow_path=allow_path,
+            html=html,
+            report=report,
         ),
         axes=tuple(axes or ()),
         variants=variant,
@@ -116,6 +128,8 @@ def ablate(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     allow_path: AllowPathOption = False,
+    html: HtmlOption = None,
+    report: ReportOption = True,
 ) -> None:
     """Switch every mechanism off in turn, over the same seeds, and say how much of the fall was its doing.
 
@@ -128,6 +142,7 @@ def ablate(
     and each off alone come first; then pairs, if the budget allows; then Shapley
     shares, exact when all 2^m combinations fit, else from sampled orders.
     It resumes: no run in DIR is made again, also when the budget grows.
+    DIR/study.html shows effects, shares and spreads as pictures.
     """
     from lobsim.cli.ablating import AblateRequest, ablate_and_show  # noqa: PLC0415
     from lobsim.cli.sweeping import SweepRequest  # noqa: PLC0415
@@ -142,6 +157,8 @@ def ablate(
         quiet=quiet,
         as_json=as_json,
         allow_path=allow_path,
+        html=html,
+        report=report,
     )
     ablate_and_show(
         AblateRequest(
@@ -161,17 +178,21 @@ def compare(
         list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of recorded runs.", autocompletion=complete_run)
     ],
     everything: Annotated[bool, typer.Option("--all", help="Also outcomes that are the same everywhere.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write a page with the runs on the same axes.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Runs side by side: what came out differently, and which settings differ.
 
     \b
     lobsim compare runs/liquidity-vacuum-seed1 runs/liquidity-vacuum-no-bots-seed1
+    lobsim compare runs/* --html compare.html
     lobsim compare runs/* --all
     """
     from lobsim.cli.comparing import compare_and_show  # noqa: PLC0415
 
-    compare_and_show(runs, everything=everything, as_json=as_json)
+    compare_and_show(runs, everything=everything, as_json=as_json, html=html)
 
 
 def loop(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lobsim.cli.console import console, plain, say, show_table
+from lobsim.cli.study_reporting import leave_study_page, write_study
 from lobsim.errors import InputError, RunError
 from lobsim.report.explain import medians_section, score_rows
 from lobsim.report.wording import NOTHING, amount, percent
@@ -46,6 +47,8 @@ class SweepRequest:
     quiet: bool
     as_json: bool
     allow_path: bool
+    html: Path | None = None
+    report: bool = True
 
 
 def sweep_and_show(request: SweepRequest, *, axes: Sequence[str], variants: str | None, wanted: Sequence[str]) -> None:
@@ -55,10 +58,12 @@ def sweep_and_show(request: SweepRequest, *, axes: Sequence[str], variants: str 
     chosen = parse_variants(variants, base.scenario.file.variants)
     cells = grid(path, chosen, [parse_axis(text) for text in axes])
     study = study_of(request, base, cells, parse_seeds(request.seeds), _out(request))
+    page = page_of(request, study, wanted)
     if request.as_json:
-        print(json.dumps(as_object(study, wanted), allow_nan=False))  # noqa: T201
+        print(json.dumps({**as_object(study, wanted), "html": None if page is None else str(page)}, allow_nan=False))  # noqa: T201
     else:
         _show(study, wanted)
+        say_where(study, page)
     leave_unfinished(study, as_json=request.as_json)
 
 
@@ -212,7 +217,21 @@ def _show(study: Study, wanted: Sequence[str]) -> None:
             say(section.title, style="bold cyan")
             show_table(section.header, section.rows)
     console().print()
+
+
+def page_of(request: SweepRequest, study: Study, wanted: Sequence[str]) -> Path | None:
+    """Write the study's page to where it was asked for, else into its folder; None where none was wanted or made."""
+    if request.html is not None:
+        write_study(study.folder, request.html, wanted)
+        return request.html
+    return leave_study_page(study.folder, wanted) if request.report else None
+
+
+def say_where(study: Study, page: Path | None) -> None:
+    """Where the results are."""
     say(f"results in {study.folder}")
+    if page is not None:
+        say(f"page:      {page}  ({page.stat().st_size / 1e6:.1f} MB)")
 
 
 def leave_unfinished(study: Study, *, as_json: bool) -> None:

@@ -30,8 +30,11 @@ EVERYTHING = "everything on"
 Parts = Sequence[Chart | Table]
 
 
-def shown_labels(entry: AblationEntry, study: Study) -> list[str]:
-    """Combinations whose spread is worth a row: everything on, each mechanism off alone, nothing on."""
+def shown_labels(entry: AblationEntry, study: Study) -> dict[str, str]:
+    """Combinations whose spread is worth a row, by label, and their short names.
+
+    These are everything on, each mechanism off alone, nothing on, and the cells of a two by two table.
+    """
     count = len(entry.mechanisms)
     everything = (1 << count) - 1
     masks = [everything, *(everything ^ 1 << one for one in range(count)), 0]
@@ -39,8 +42,9 @@ def shown_labels(entry: AblationEntry, study: Study) -> list[str]:
         factor, against = entry.cross
         rest = everything & ~(factor | against)
         masks += [rest | factor, rest | against, rest]
-    labels = [entry.labels[key] for mask in dict.fromkeys(masks) if (key := str(mask)) in entry.labels]
-    return [label for label in labels if label in study.labels]
+    labels = {entry.labels[key]: mask for mask in dict.fromkeys(masks) if (key := str(mask)) in entry.labels}
+    special = {everything: EVERYTHING, 0: SHOCK}
+    return {label: special.get(mask, label) for label, mask in labels.items() if label in study.labels}
 
 
 def effect_sentence(found: Ablation) -> str:
@@ -51,15 +55,14 @@ def effect_sentence(found: Ablation) -> str:
     start = f"With everything on the {name} is {whole}{alone}"
     if not found.singles:
         return f"{start}."
-    most = max(found.singles, key=lambda one: abs(one.lost.value))
-    left_out = most.level.off[0]
-    if not most.lost.excludes_zero:
+    clear = [one for one in found.singles if one.lost.excludes_zero]
+    if not clear:
         return f"{start}. No mechanism alone, left out, changes it beyond what chance explains."
-    by = difference_text(
-        most.lost._replace(value=-most.lost.value, low=_minus(most.lost.high), high=_minus(most.lost.low)),
-        found.outcome,
-    )
-    return f"{start}. Leaving out {left_out} changes it most, by {by}."
+    most = max(clear, key=lambda one: abs(one.lost.value))
+    by = most.lost._replace(value=-most.lost.value, low=_minus(most.lost.high), high=_minus(most.lost.low))
+    unclear = max((abs(one.lost.value) for one in found.singles if one not in clear), default=0.0)
+    word = "changes it most" if abs(most.lost.value) >= unclear else "changes it most of what is clear beyond chance"
+    return f"{start}. Leaving out {most.level.off[0]} {word}, by {difference_text(by, found.outcome)}."
 
 
 def ablation_sections(ablations: Sequence[Ablation], entry: AblationEntry | None) -> list[Section]:
@@ -87,7 +90,7 @@ def ablation_sections(ablations: Sequence[Ablation], entry: AblationEntry | None
             "What is missing without each mechanism",
             f"Each mechanism left out alone, over the same {len(first.seeds)} seeds: by how much less there is than "
             "with everything on, with 95 % intervals; pale where the interval contains zero.",
-            _choice("effect", ablations, lambda number, one: _effects(number, one, titles)),
+            _choice("effect", ablations, _effects),
             dropped,
         ),
         Section(
@@ -166,26 +169,18 @@ def _shares(number: int, found: Ablation, titles: Mapping[str, str]) -> Parts:
     return [Chart(f"share-{number}", option, chart_height(len(rows)), label), table]
 
 
-def _effects(number: int, found: Ablation, titles: Mapping[str, str]) -> Parts:
+def _effects(number: int, found: Ablation) -> Parts:
     if not found.singles:
         return []
     key = found.outcome
     ranked = sorted(found.singles, key=lambda one: -one.lost.value)
     option = intervals([(one.level.off[0], one.lost) for one in ranked], difference_axis(key), zero=True)
     label = f"By how much the {title(key)} is less without each mechanism, with intervals"
-    rows = [(EVERYTHING, "", *_level(found.everything, key), "")]
-    rows += [
-        (
-            f"without {one.level.off[0]}",
-            titles.get(one.level.off[0], ""),
-            *_level(one.level, key),
-            difference_text(one.lost, key),
-        )
-        for one in ranked
-    ]
+    rows = [(EVERYTHING, "", *_level(found.everything, key))]
+    rows += [(f"without {one.level.off[0]}", difference_text(one.lost, key), *_level(one.level, key)) for one in ranked]
     if found.shock is not None:
-        rows.append((SHOCK, "none of them", *_level(found.shock, key), ""))
-    table = Table(("", "", "mean", "median (quartiles)", "crashed", "less by (95 % interval)"), rows, left=2)
+        rows.append((SHOCK, "", *_level(found.shock, key)))
+    table = Table(("", "less by (95 % interval)", "mean", "median (quartiles)", "crashed"), rows)
     return [Chart(f"effect-{number}", option, chart_height(len(ranked)), label), table]
 
 

@@ -9,6 +9,7 @@ from lobsim.measure import Run, scorecard
 from lobsim.measure.ladders import KINDS
 from lobsim.measure.measures import Figures
 from lobsim.measure.milestones import TITLES
+from lobsim.measure.study import Study
 from lobsim.report.page import compare_tables as tables
 from lobsim.report.page.chart_frame import Axis
 from lobsim.report.page.compare_series import (
@@ -38,14 +39,18 @@ _NEAR = (-120.0, 1200.0)
 _LETTERS = "lobsim compare numbers the runs as they were given."
 
 
-def compare_html(runs: Sequence[Run]) -> str:
-    """The page as HTML. Raises `InputError` for fewer than two runs or too many, `RunError` for a damaged one."""
+def compare_html(runs: Sequence[Run | Study]) -> str:
+    """The page as HTML (of a study, what is measured already is not measured again).
+
+    Raises `InputError` for fewer than two runs or too many, `RunError` for a damaged one.
+    """
     return render(compare_page(runs))
 
 
-def compare_page(runs: Sequence[Run]) -> Page:
+def compare_page(opened: Sequence[Run | Study]) -> Page:
     """Everything that the page shows. Complexity: that of measuring each run, and of its depth over time."""
-    studies = [Figures.of(run) for run in runs]
+    studies = [Figures.of(one) for one in opened]
+    runs = [study.run for study in studies]
     found = compare(studies)
     names = run_names(runs)
     span = Span.of(

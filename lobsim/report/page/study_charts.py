@@ -128,17 +128,27 @@ def spread(
         },
         *_dots(named, axis),
     ]
+    option["xAxis"]["scale"] = True
     return option
 
 
-def band_dots(groups: Sequence[tuple[str, Sequence[float]]]) -> dict[str, Any]:
-    """Values on the scale of their bands (0: lower end, 1: upper end) as dots, what lies further out at the rim."""
+def band_dots(groups: Sequence[tuple[str, Sequence[float]]], marked: Sequence[float | None] = ()) -> dict[str, Any]:
+    """Values on the scale of their bands (0: lower end, 1: upper end) as dots, what lies further out at the rim.
+
+    marked: one value per group (None: none), drawn as a diamond.
+    """
     axis = Axis("", "number", low=BAND_RIM[0], high=BAND_RIM[1])
     option = _categories([name for name, _ in groups], axis)
     option["xAxis"] |= {"axisLabel": {"show": False}, "splitLine": {"show": False}}
     option["tooltip"] = {"show": False}
     low, high = BAND_RIM
     option["series"] = _dots([[(min(max(value, low), high), "") for value in values] for _, values in groups], axis)
+    diamonds = [[min(max(value, low), high), row] for row, value in enumerate(marked) if value is not None]
+    if diamonds:
+        style = {"color": "transparent", "borderColor": color("ink"), "borderWidth": 1.5}
+        option["series"].append(
+            {"type": "scatter", "data": diamonds, "symbol": "diamond", "symbolSize": 13, "itemStyle": style}
+        )
     for one in option["series"]:
         one["silent"] = True
     _refer(option, [("", 0.0), ("", 1.0)], (0.0, 1.0))
@@ -236,10 +246,11 @@ def _line(name: str, line: Line, span: Span, axis: Axis, step: Fraction, shade: 
 
 def _categories(names: Sequence[str], axis: Axis) -> dict[str, Any]:
     option = bars(names, {}, axis, horizontal=True)
+    option["yAxis"]["axisLabel"] |= {"lineHeight": 13}
     option["tooltip"] = {"trigger": "item", "valueFormatter": formatter(axis.format)}
     if axis.name:  # on the left above the plot: there is no room behind the end of the axis
         option["xAxis"] |= {"nameLocation": "middle", "nameGap": 28}
-        option["grid"] |= {"bottom": 30}
+        option["grid"] |= {"top": 14, "bottom": 30}
     return option
 
 

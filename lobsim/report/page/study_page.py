@@ -46,15 +46,15 @@ def study_page(folder: Path, outcomes: Sequence[str] = ()) -> Page:
     study = read_study(folder)
     asked = [*outcomes, *([file.ablation.outcome] if file.ablation else [])]
     wanted = _wanted(study, asked)
-    labels = shown_labels(file.ablation, study) if file.ablation else list(study.labels)
+    names = shown_labels(file.ablation, study) if file.ablation else {label: label for label in study.labels}
     ablations = _ablations(file, study, wanted)
     rows = {outcome: cell_summaries(study, outcome) for outcome in wanted}
     found = [
         *ablation_sections(ablations, file.ablation),
-        sections.spreads(study, labels, rows),
-        sections.crashes(study, labels),
+        sections.spreads(study, names, rows),
+        sections.crashes(study, names),
         sections.differences(study, rows) if not ablations else None,
-        sections.scores(study, labels),
+        sections.scores(study, names),
         sections.settings(study, file),
         sections.runs(study),
     ]
@@ -211,8 +211,7 @@ def _provenance(study: Study, file: StudyFile) -> Provenance:
         ("made by", f"lobsim {header.lobsim}"),
         ("intervals", "95 %: bootstrap of means over seeds, Wilson for shares, Bonett and Price for paired shares"),
     ]
-    note = (
-        "The same command in the same folder makes only the runs that are missing, and this page again. "
-        "results.parquet in the folder has every outcome of every run."
-    )
+    note = "The same command in the same folder makes only the runs that are missing, and this page again."
+    if study.complete:
+        note += " results.parquet in the folder has every outcome of every run."
     return Provenance(facts, [command(file, study)], note=note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lobsim.report.explain import band_text, figure, real_text
 from lobsim.report.page.chart_frame import Axis
@@ -24,14 +24,15 @@ _MOST_FAILURES = 200
 _MOST_CHANGES = 8
 
 
-def spreads(study: Study, labels: Sequence[str], rows: dict[str, list[CellSummary]]) -> Section:
+def spreads(study: Study, names: Mapping[str, str], rows: dict[str, list[CellSummary]]) -> Section:
     """Every run of every cell, outcome by outcome."""
-    drawn = list(labels)[:MOST_CELLS]
+    drawn = list(names)[:MOST_CELLS]
     options: list[tuple[str, Sequence[Chart | Table]]] = []
     for number, (outcome, cells) in enumerate(rows.items()):
         if is_flag(outcome):
             continue
-        groups = [(label, study.values(label, outcome)) for label in drawn]
+        groups = [(names[label], study.values(label, outcome)) for label in drawn]
+        by_label = {row.label: row for row in cells}
         chart = Chart(
             f"spread-{number}",
             spread(groups, axis_of(outcome), [f"seed {seed}" for seed in study.seeds]),
@@ -40,12 +41,12 @@ def spreads(study: Study, labels: Sequence[str], rows: dict[str, list[CellSummar
         )
         table = Table(
             ("", "runs", "least", "lower quartile", "median", "upper quartile", "most", "mean (95 % interval)"),
-            [_spread_row(study, row) for row in cells if row.label in set(labels)][:MOST_ROWS],
+            [_spread_row(study, by_label[label], name) for label, name in list(names.items())[:MOST_ROWS]],
             sortable=True,
         )
         options.append((_option(outcome), [chart, table]))
-    note = _drawn(len(drawn), len(labels))
-    if len(study.labels) > len(labels):
+    note = _drawn(len(drawn), len(names))
+    if len(study.labels) > len(names):
         note += f" Of {len(study.labels)} combinations those with everything on, nothing on and one left out are shown."
     return Section(
         "distributions",
@@ -56,31 +57,31 @@ def spreads(study: Study, labels: Sequence[str], rows: dict[str, list[CellSummar
     )
 
 
-def _spread_row(study: Study, row: CellSummary) -> tuple[str, ...]:
+def _spread_row(study: Study, row: CellSummary, name: str) -> tuple[str, ...]:
     values = [value for value in study.values(row.label, row.outcome) if value is not None]
     found = row.quartiles
     if found is None:
-        return (row.label, "0", *[NOTHING] * 6)
+        return (name, "0", *[NOTHING] * 6)
     five = (min(values), found.low, found.median, found.high, max(values))
     mean = "" if row.mean is None else shown(row.mean.value, row.outcome)
     between = "" if row.mean is None else interval_text(row.mean, row.outcome)
     known = str(row.known) if row.known == row.runs else f"{row.known} of {row.runs}"
     return (
-        row.label,
+        name,
         known,
         *(shown(value, row.outcome) for value in five),
         f"{mean} ({between})" if between else mean,
     )
 
 
-def crashes(study: Study, labels: Sequence[str]) -> Section | None:
+def crashes(study: Study, names: Mapping[str, str]) -> Section | None:
     """Shares of runs that crash, with intervals; None where no run says."""
     if "crashed" not in study.outcomes:
         return None
     rows = []
-    for label in labels:
+    for label, name in names.items():
         found = share_interval([value for value in study.values(label, "crashed") if value is not None])
-        rows.append((label, found))
+        rows.append((name, found))
     drawn = rows[:MOST_CELLS]
     table = Table(
         ("", "crashed", "runs", "share", "95 % interval"),
@@ -136,17 +137,17 @@ def differences(study: Study, rows: dict[str, list[CellSummary]]) -> Section | N
         )
     return Section(
         "differences",
-        f"What each setting changes, against {study.labels[0]}",
-        "Differences over the same seeds with their 95 % intervals; pale where the interval contains zero.",
+        "What each setting changes",
+        f"Mean differences to {study.labels[0]} over the same seeds, with 95 % intervals; pale where zero is inside.",
         [Choice("difference-choice", "Outcome", options)] if options else [],
         _drawn(min(MOST_CELLS, len(study.labels) - 1), len(study.labels) - 1),
     )
 
 
-def scores(study: Study, labels: Sequence[str]) -> Section:
+def scores(study: Study, names: Mapping[str, str]) -> Section:
     """Medians and seeds against the real figures, cell by cell."""
     options: list[tuple[str, Sequence[Chart | Table]]] = []
-    for number, label in enumerate(list(labels)[:MOST_CELLS]):
+    for number, label in enumerate(list(names)[:MOST_CELLS]):
         found = score_summaries(study, label)
         if not found:
             continue
@@ -162,19 +163,24 @@ def scores(study: Study, labels: Sequence[str]) -> Section:
             )
             for one in found
         ]
+        reals = [
+            None if one.score.real is None else band_place(one.score.real, one.score.low, one.score.high)
+            for one in found
+        ]
         height = chart_height(len(found), each=30)
         text = "Every seed on the scale of its target's band"
         inside = sum(one.score.inside for one in found)
         options.append(
             (
-                f"{label} ({inside} of {len(found)})",
-                [Chart(f"score-{number}", band_dots(groups), height, text), _score_table(found)],
+                f"{names[label]} ({inside} of {len(found)})",
+                [Chart(f"score-{number}", band_dots(groups, reals), height, text), _score_table(found)],
             )
         )
     return Section(
         "scorecard",
         "Against the real event",
-        "Each target on its own scale: the stripe is its band, a dot is a seed; dots at the rim lie further out.",
+        "Each target on its own scale: the stripe is its band, a dot is a seed, the diamond is the real figure; what "
+        "stands at the rim lies further out.",
         [Choice("score-choice", "Medians inside their bands:", options)] if options else [],
     )
 
