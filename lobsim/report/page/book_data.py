@@ -26,7 +26,7 @@ MOST_NEAR, MOST_WINDOW, MOST_ELSEWHERE = 1000, 1000, 450
 MOST_EVEN = 600
 """Frames of a run without milestones."""
 
-ROWS = 160
+ROWS = 220
 COLOURS = 60
 """Steps of the logarithmic colour scale; 0 is an empty cell."""
 
@@ -92,7 +92,8 @@ def _grid(begin: int, end: int, step: int, end_ns: int) -> Ints:
 def row_edges(low: int, high: int, rows: int = ROWS) -> tuple[Ints, bool]:
     """Edges (ticks) of at most `rows` rows that hold all prices from `low` to `high`, and whether they are spaced on a
     log axis. No row is narrower than a tick."""
-    low, top = max(1, low), max(1, low, high) + 1
+    low = min(max(1, low), LIMIT // 2)
+    top = min(max(low, high), LIMIT // 2) + 1
     log = top > _LOG_FROM * low
     if log:
         return np.unique(np.rint(np.geomspace(low, top, rows + 1)).astype(np.int64)), True
@@ -149,7 +150,8 @@ def pack_ladder(frames: BookFrames) -> dict[str, Any]:
 
 def ladder_changes(frames: BookFrames) -> pl.DataFrame:
     """``frame side price_ticks lots`` of every level that differs from the frame before; 0 lots: it is gone."""
-    ladder, last = frames.ladder, len(frames.view.times) - 1
+    # prices beyond what a script's numbers hold exactly are nobody's who means to trade
+    ladder, last = frames.ladder.filter(pl.col("price_ticks") < LIMIT), len(frames.view.times) - 1
     worst, full = _worst(ladder, last + 1, frames.view.levels)
     by_level = ladder.sort("side", "price_ticks", "frame")
     frame, side, price, lots = (by_level[name].to_numpy() for name in ladder.columns)

@@ -23,7 +23,7 @@ from lobsim.report.page import book_data
 from lobsim.report.page.book_data import Moments
 from lobsim.report.page.charts import Clock
 from lobsim.report.page.model import Section, Widget
-from lobsim.report.page.pack import fitting_step, pack, pack_ints
+from lobsim.report.page.pack import LIMIT, fitting_step, pack, pack_ints
 from lobsim.report.wording import span, words
 
 LEVELS, FEWER_LEVELS = 14, 10
@@ -31,11 +31,17 @@ LEVELS, FEWER_LEVELS = 14, 10
 
 MOST_IN_DETAIL = 20
 MAJORS = "majors"
-MOST_DOTS = 600
+MOST_DOTS, MOST_LARGEST = 600, 60
 
-_PAD = 0.02
+_PAD = 0.01
 _PAD_DOWN, _PAD_UP = 0.3, 0.1
 _TRADES = "trade"
+_SHORT = {
+    "shock": "shock",
+    "withdrawal": "makers withdraw",
+    "focus_low": "low",
+    "half_recovered": "half made up",
+}
 
 
 class _Book(NamedTuple):
@@ -54,10 +60,7 @@ def section(study: Figures) -> Section:
     Complexity: one pass over the run's orders. Raises `RunError` where records contradict each other.
     """
     books = _books(study)
-    marks = [(mark.time_ns, TITLES[mark.name]) for mark in study.milestones]
-    if study.shock_ns is not None and not marks:
-        marks = [(study.shock_ns, TITLES["shock"])]
-    times = [time_ns for time_ns, _ in marks]
+    times = [mark.time_ns for mark in study.milestones]
     fine, coarse = (book_data.moments(study.run.end_ns, times, detail=detail) for detail in (True, False))
     forced = bool(study.trades.select(pl.col("purpose").is_in([int(one) for one in FORCED]).any()).item())
     drawn = list(_drawn(study, books, fine, coarse, forced=forced))
@@ -67,8 +70,8 @@ def section(study: Figures) -> Section:
         "start_ms": Clock.of(study.run).start_ms,
         "end_ms": study.run.end_ns / 1e6,
         "window_ms": [edge / 1e6 for edge in fine.window],
-        "whole": not marks,
-        "marks": [{"ms": time_ns / 1e6, "name": name} for time_ns, name in marks],
+        "whole": not times,
+        "marks": _marks(study),
         "times": book_data.pack_times(fine.times),
         "fewer": np.flatnonzero(np.isin(fine.times, coarse.times)).tolist() if any(not b.detail for b in books) else [],
         "near_pct": NEAR_PCT,
@@ -79,16 +82,27 @@ def section(study: Figures) -> Section:
     return Section(
         "book-picture",
         "The book as a picture",
-        _lead(marks, forced=forced),
+        _lead(crash=bool(times), forced=forced),
         [Widget("book", "book", data)],
         _note(books, fine, coarse),
     )
 
 
-def _lead(marks: Sequence[tuple[int, str]], *, forced: bool) -> str:
+def _marks(study: Figures) -> list[dict[str, Any]]:
+    """Milestones; those with a short name have it written over the picture, in two rows in turn."""
+    marks = [
+        {"ms": mark.time_ns / 1e6, "name": TITLES[mark.name], "short": _SHORT.get(mark.name, "")}
+        for mark in study.milestones
+    ]
+    for place, mark in enumerate(mark for mark in marks if mark["short"]):
+        mark["high"] = place % 2 == 1
+    return marks
+
+
+def _lead(*, crash: bool, forced: bool) -> str:
     what = "Colour is money waiting in the book: green below the price wants to buy, red above it wants to sell"
     dots = "dots are forced trades" if forced else "dots are the largest trades"
-    hole = " Where the green ends, nobody is left to buy: the price falls through that hole." if marks else ""
+    hole = " Where the green ends, nobody is left to buy: the price falls through that hole." if crash else ""
     return f"{what}. The line is the last price, {dots}.{hole} Move the slider to see the ladder at that moment."
 
 
@@ -103,18 +117,17 @@ def _note(books: Sequence[_Book], fine: Moments, coarse: Moments) -> str:
         )
 
     fewer = [book for book in books if not book.detail]
-    detailed = f"the best {LEVELS} levels of each side, {steps(fine)}"
-    others = (
-        f" The other {len(fewer)} books ({', '.join(dict.fromkeys(book.group for book in fewer if book.group))}"
-        f"{'' if any(book.group for book in fewer) else 'those after the first'}): "
-        f"the best {FEWER_LEVELS} levels, {steps(coarse)}."
-        if fewer
-        else ""
-    )
+    others = ""
+    if fewer:
+        names = ", ".join(dict.fromkeys(book.group for book in fewer if book.group))
+        which = f"The other {len(fewer)} books" if len(fewer) > 1 else "The other book"
+        groups = f" ({names})" if names else ""
+        others = f" {which}{groups}: the best {FEWER_LEVELS} levels, {steps(coarse)}."
+    slow = " Playing takes as long for every frame, so the crash passes in slow motion." if fine.window_ns else ""
     return (
-        f"Every column and every ladder is the displayed book at one moment, exactly as recorded: {detailed}."
-        f"{others} Depth within {NEAR_PCT} % is counted from each side's own best price. "
-        "Playing takes as long for every frame, so that the crash passes in slow motion."
+        "Every column and every ladder is the displayed book at one moment, exactly as recorded: "
+        f"the best {LEVELS} levels of each side, {steps(fine)}.{others} "
+        f"Depth within {NEAR_PCT} % is counted from each side's own best price.{slow}"
     )
 
 
@@ -193,7 +206,8 @@ def _one(study: Figures, book: _Book, frames: BookFrames, *, log: bool, forced: 
     place = np.searchsorted(trades["time_ns"].to_numpy(), times, side="right")
     last = np.append(trades["price_ticks"].to_numpy(), 0)[place - 1]
     path = study.paths[one.name]
-    worst = path.low_trade_ns if study.shock_ns is not None else None
+    since = (place > 0) & (times >= study.from_ns)
+    lowest = int(times[since][np.argmin(last[since])]) if study.shock_ns is not None and since.any() else None
     return {
         "name": one.name,
         "group": book.group,
@@ -203,14 +217,15 @@ def _one(study: Figures, book: _Book, frames: BookFrames, *, log: bool, forced: 
         "digits": max(0, -int(one.tick.step.as_tuple().exponent)),
         "tick": list(one.tick.step.as_integer_ratio()),
         "lot": list(one.lot.step.as_integer_ratio()),
-        "shown_ms": None if worst is None else worst / 1e6,
+        "shown_ms": None if lowest is None else lowest / 1e6,
+        "reference_ticks": path.reference,
         "log": log,
         "edges": pack_ints(frames.view.edges),
-        "scale": [float(f"{edge:.4g}") for edge in scale],
+        "scale": [float(f"{edge:.3g}") for edge in scale],
         # row by row: a price's depth changes less from frame to frame than the book does from price to price
         "cells": pack_ints(book_data.colours(frames.depth, unit, scale).T.ravel()),
         "near": [pack(side, fitting_step([side], log=True)) for side in near.T],
-        "last": pack_ints(last, place > 0),
+        "last": pack_ints(np.minimum(last, LIMIT - 1), place > 0),
         "dots": _dots(trades, times, unit, forced=forced),
         "ladder": book_data.pack_ladder(frames),
     }
@@ -231,14 +246,14 @@ def _dots(trades: pl.DataFrame, times: Ints, unit: float, *, forced: bool) -> di
             value=(pl.col("price_ticks") * lots).sum() * unit,
         )
         .sort("value", "frame", "purpose", descending=[True, False, False])
-        .head(MOST_DOTS)
+        .head(MOST_DOTS if forced else MOST_LARGEST)
         .sort("frame", "purpose")
     )
     names = [words(Purpose(kind).name) for kind in kinds] if forced else [_TRADES]
     kind = dots["purpose"].replace_strict(kinds, list(range(len(kinds))), return_dtype=pl.Int64) if forced else None
     return {
         "ms": pack_ints(dots["time_ns"].to_numpy() // 1_000_000),
-        "price_ticks": pack_ints(np.rint(dots["price"].to_numpy()).astype(np.int64)),
+        "price_ticks": pack_ints(np.minimum(np.rint(dots["price"].to_numpy()), LIMIT - 1)),
         "value": pack(dots["value"].to_numpy(), fitting_step([dots["value"].to_numpy()], log=True)),
         "kind": pack_ints(np.zeros(dots.height, dtype=np.int64) if kind is None else kind.to_numpy()),
         "kinds": names,

@@ -1,0 +1,450 @@
+"""The book picture: what the page's script is given says exactly what `book_at` says; what the browser shows, too."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lobsim.events import CancelOrder, Purpose, Side, SubmitOrder
+from lobsim.measure import book_at
+from lobsim.measure.books import Levels
+from lobsim.measure.measures import Figures
+from lobsim.records import InstrumentInfo
+from lobsim.report.page import book_data, book_picture
+from lobsim.report.page.book_data import COLOURS, colour_scale, colours, moments, nice_step, row_edges
+from lobsim.report.page.book_picture import section
+from lobsim.report.page.model import Headline, Page, Provenance
+from lobsim.report.page.pack import LIMIT, unpack
+from lobsim.report.page.render import render
+from lobsim.testing.strategies import Range, command_lists
+from tests.measure.recording import HEADER, MemoryRecorder, drive
+
+BUY, SELL = Side
+S = 10**9
+WIDE = Range(spread=30, max_qty=40, order_ids=40, owners=3)
+SHOCK_S, LOW_S, END_S = 600, 700, 1500
+PULLED = 300  # price of a bid that is cancelled after the shock
+
+
+def data_of(run):
+    (widget,) = section(Figures(run)).parts
+    assert widget.kind == "book"
+    return json.loads(json.dumps(widget.data))
+
+
+def times_of(data, book):
+    times = unpack(data["times"])
+    return times if book["detail"] else times[data["fewer"]]
+
+
+def ladders_of(book):
+    """Per frame ([(price, lots)] of the bids, of the asks), read as assets/book.js reads them."""
+    packed = book["ladder"]
+    bids, asks, prices, lots = (unpack(packed[key]) for key in ("bids", "asks", "price_ticks", "lots"))
+    sides, at, found = ({}, {}), 0, []
+    for changes in zip(bids, asks, strict=True):
+        for number, side in enumerate(sides):
+            for _ in range(int(changes[number])):
+                price, quantity = int(prices[at]), int(lots[at])
+                at += 1
+                if quantity:
+                    side[price] = quantity
+                else:
+                    del side[price]  # a level that is gone was there
+            for price in sorted(side, reverse=number == 0)[packed["levels"] :]:
+                del side[price]
+        found.append(tuple(sorted(side.items(), reverse=number == 0) for number, side in enumerate(sides)))
+    assert at == len(prices)
+    return found
+
+
+def crash(levels=3, start=1000, instruments=HEADER.instruments, group=None):
+    """A maker's bids are pulled at the shock, forced sales eat what is left until there are no bids at all."""
+    groups = {} if group is None else {"groups": {group: ["ALT-USDT"]}, "focus": group}
+    recorder = MemoryRecorder(HEADER._replace(instruments=instruments, **groups))
+    commands = [SubmitOrder(n, BUY, 10, start - n) for n in range(1, levels + 1)]
+    commands += [SubmitOrder(100 + n, SELL, 5, start + n, time_ns=5) for n in range(1, levels + 1)]
+    commands += [SubmitOrder(200, BUY, 40, start // 5, time_ns=5), SubmitOrder(250, BUY, 5, PULLED, time_ns=5)]
+    commands += [SubmitOrder(201, SELL, 1, start - 1, time_ns=580 * S, purpose=Purpose.NOISE)]
+    sales = [(SHOCK_S + 10 * n, 10) for n in range(1, levels + 1)] + [(LOW_S, 39)]
+    for number, (second, lots) in enumerate(sales):
+        commands.append(SubmitOrder(300 + number, SELL, lots, start // 5, time_ns=second * S, purpose=Purpose.STOP_OUT))
+    commands.insert(-len(sales), CancelOrder(250, time_ns=605 * S))
+    commands.append(SubmitOrder(400, SELL, 1, 2 * start, time_ns=END_S * S))
+    recorder.milestone(SHOCK_S * S, "shock A", -170_000, "ppm")
+    drive(commands, recorder)
+    return recorder.run()
+
+
+# --- what the page is given -----------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    commands=st.one_of(command_lists(), command_lists(span=WIDE, max_size=150)),
+    keyframes=st.lists(st.integers(0, 100), max_size=2),
+    shock=st.none() | st.integers(0, 300),
+    chosen=st.sets(st.integers(0, 600), min_size=3, max_size=6),
+)
+def test_every_frame_is_the_book_of_its_moment(commands, keyframes, shock, chosen):
+    recorder = MemoryRecorder()
+    if shock is not None:
+        recorder.milestone(shock, "shock A", -170_000, "ppm")
+    drive(commands, recorder, keyframes=keyframes)
+    run = recorder.run()
+    data = data_of(run)
+    assert [book["name"] for book in data["books"]] == ["ALT-USDT", "BTC-USDT"]
+    book = data["books"][0]
+    times = np.rint(times_of(data, book) * 1e6).astype(int).tolist()
+    assert (times[0], times[-1]) == (0, run.end_ns)
+    edges, last = unpack(book["edges"]), unpack(book["last"])
+    cells = unpack(book["cells"]).reshape(len(edges) - 1, len(times)).T
+    near = [unpack(side) for side in book["near"]]
+    unit = float(run.instrument("ALT-USDT").unit_notional)
+    trades = run.trades.filter(run.trades["instrument"] == "ALT-USDT")
+    ladders = ladders_of(book)
+    assert len(ladders) == len(times)
+    for frame in {*(number % len(times) for number in chosen), len(times) - 1}:
+        time_ns, ladder = times[frame], ladders[frame]
+        rebuilt = book_at(run, "ALT-USDT", time_ns)
+        depth = np.zeros(len(edges) - 1, dtype=np.int64)
+        for number, side in enumerate((rebuilt.bids, rebuilt.asks)):
+            shown = [level for level in side.pairs() if level[1]]
+            assert ladder[number] == shown[: book_picture.LEVELS]
+            inside = [price * lots for price, lots in shown if abs(price - shown[0][0]) * 100 <= shown[0][0]]
+            assert near[number][frame] == pytest.approx(sum(inside) * unit, rel=1e-3)
+            for price, lots in shown:
+                row = int(np.searchsorted(edges, price, side="right")) - 1
+                if 0 <= row < len(depth):
+                    depth[row] += price * lots
+        assert ((cells[frame] > 0) == (depth > 0)).all()
+        order = np.argsort(depth)
+        assert (np.diff(cells[frame][order]) >= 0).all()
+        traded = trades.filter(trades["time_ns"] <= time_ns)["price_ticks"]
+        assert (int(last[frame]) == traded[-1]) if len(traded) else np.isnan(last[frame])
+
+
+def test_a_side_that_is_empty_has_no_levels_and_no_depth():
+    data = data_of(crash())
+    book = data["books"][0]
+    times, ladders = times_of(data, book), ladders_of(book)
+    bids, asks = (unpack(side) for side in book["near"])
+    after = times >= LOW_S * 1000
+    assert [ladders[frame][0] for frame in np.flatnonzero(after)] == [[]] * after.sum()
+    assert (bids[after] == 0).all()
+    assert (bids[(times > 0) & ~after] > 0).all()
+    assert (asks[times > 0] > 0).all()
+    alone = MemoryRecorder()
+    drive([SubmitOrder(1, SELL, 4, 1000), SubmitOrder(2, SELL, 4, 1001, time_ns=S)], alone)
+    data = data_of(alone.run())
+    book = data["books"][0]
+    assert [bids for bids, _ in ladders_of(book)] == [[]] * len(times_of(data, book))
+    assert unpack(book["near"][0]).tolist() == [0.0] * len(times_of(data, book))
+    assert unpack(book["near"][1])[-1] == pytest.approx(8.004)
+    assert np.isnan(unpack(book["last"])).all()
+
+
+def test_milestones_get_every_second_and_the_page_says_so():
+    run = crash()
+    found = section(Figures(run))
+    data = data_of(run)
+    times = times_of(data, data["books"][0])
+    near = times[(times >= (SHOCK_S - 30) * 1000) & (times <= (SHOCK_S + 30) * 1000)]
+    assert np.diff(near).tolist() == [1000.0] * 60
+    assert "every 1 s from before the first milestone" in found.note
+    assert "every 5 s elsewhere" in found.note
+    assert data["marks"][0]["short"] == "shock"
+    assert data["marks"][0]["ms"] == SHOCK_S * 1000
+    assert data["dots"] == "forced trades"
+    # the moment that is shown first is that of the lowest price
+    assert data["books"][0]["shown_ms"] == (SHOCK_S + 30) * 1000
+
+
+def test_dots_are_forced_trades_with_their_amounts():
+    book = data_of(crash())["books"][0]
+    dots = {key: unpack(book["dots"][key]).tolist() for key in ("ms", "price_ticks", "value", "kind")}
+    assert dots["ms"] == [(SHOCK_S + 10 * n) * 1000 for n in (1, 2, 3)] + [LOW_S * 1000]
+    # 9 lots were left at the first price; the last lot of each sale met the next one: mean prices
+    assert dots["price_ticks"] == [999, 998, round((9 * 997 + 200) / 10), 200]
+    assert dots["value"][-1] == pytest.approx(39 * 200 * 0.001)
+    assert {book["dots"]["kinds"][int(kind)] for kind in dots["kind"]} == {"stop out"}
+
+
+def test_a_run_without_trades_and_one_without_orders():
+    quiet = MemoryRecorder()
+    drive([SubmitOrder(1, BUY, 4, 990), SubmitOrder(2, SELL, 4, 1010)], quiet)
+    for recorder, levels in ((quiet, [([(990, 4)], [(1010, 4)])]), (MemoryRecorder(), [([], [])])):
+        data = data_of(recorder.run())
+        book = data["books"][0]
+        assert ladders_of(book) == levels
+        assert data["dots"] == "largest trades"
+        assert unpack(book["dots"]["ms"]).tolist() == []
+        assert data["whole"]
+        assert data["marks"] == []
+    assert section(Figures(MemoryRecorder(HEADER._replace(instruments=[])).run())).parts == []
+
+
+def test_books_beyond_the_chosen_ones_are_coarser_and_the_page_says_so(monkeypatch):
+    monkeypatch.setattr(book_picture, "MOST_IN_DETAIL", 1)
+    run = crash(levels=9, group="coins")
+    data = data_of(run)
+    alt, btc = data["books"]
+    assert (alt["name"], alt["detail"], alt["ladder"]["levels"]) == ("ALT-USDT", True, 14)
+    assert (btc["name"], btc["detail"], btc["ladder"]["levels"]) == ("BTC-USDT", False, 10)
+    assert len(times_of(data, btc)) < len(times_of(data, alt))
+    assert set(times_of(data, btc)) < set(times_of(data, alt))
+    assert "The other book: the best 10 levels" in section(Figures(run)).note
+
+
+def test_the_book_that_fell_most_comes_first():
+    recorder = MemoryRecorder()
+    recorder.milestone(1 * S, "shock A", -170_000, "ppm")
+    for number, prices in ((0, (1000, 900)), (1, (1000, 500))):
+        commands = [SubmitOrder(n, BUY, 2, price) for n, price in enumerate(prices)]
+        commands += [SubmitOrder(10 + n, SELL, lots, 1, time_ns=n * 2 * S) for n, lots in enumerate((1, 2))]
+        drive(commands, recorder, instrument_id=number)
+    assert [book["name"] for book in data_of(recorder.run())["books"]] == ["BTC-USDT", "ALT-USDT"]
+
+
+def test_lots_beyond_what_a_script_holds_are_cut_to_a_power_of_ten():
+    recorder = MemoryRecorder()
+    drive([SubmitOrder(1, BUY, 3 * LIMIT + 345, 1), SubmitOrder(2, BUY, 70, 2)], recorder)
+    packed = data_of(recorder.run())["books"][0]["ladder"]["lots"]
+    assert packed["m"] == 10
+    assert unpack(packed).tolist() == [(3 * LIMIT + 345) // 10 * 10, 70]
+
+
+def test_prices_beyond_what_a_script_holds_are_left_out():
+    recorder = MemoryRecorder()
+    drive([SubmitOrder(1, SELL, 5, LIMIT), SubmitOrder(2, SELL, 5, 2 * LIMIT), SubmitOrder(3, SELL, 5, 40)], recorder)
+    drive([SubmitOrder(1, SELL, 5, LIMIT), SubmitOrder(2, BUY, 5, LIMIT)], recorder, instrument_id=1)
+    alt, btc = data_of(recorder.run())["books"]
+    assert ladders_of(alt) == [([], [(40, 5)])]
+    assert unpack(btc["last"]).tolist() == [LIMIT - 1]
+
+
+def test_texts_from_the_scenario_stay_text():
+    name = "ALT-USDT"
+    base = "</script><script>alert(1)</script>"
+    recorder = MemoryRecorder(
+        HEADER._replace(instruments=[InstrumentInfo(0, name, base, "{b}<b>", "0.01", "0.1", "0.001")])
+    )
+    drive([SubmitOrder(1, BUY, 4, 990)], recorder)
+    text = render(page(section(Figures(recorder.run()))))
+    assert "alert(1)" not in text or "</script><script>alert(1)" not in text
+    assert text.count("<script") == text.count("</script>")
+
+
+def page(one):
+    return Page("Books", "", Headline("A book."), [one], Provenance())
+
+
+# --- times, rows, colours ---------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    end_ns=st.one_of(st.integers(0, 10**6), st.integers(0, 5 * 10**14)),
+    shares=st.lists(st.floats(0, 1), max_size=15),
+)
+def test_moments_ascend_from_beginning_to_end_and_are_bounded(end_ns, shares):
+    marks = [int(share * end_ns) for share in shares]
+    fine, coarse = (moments(end_ns, marks, detail=detail) for detail in (True, False))
+    for one in (fine, coarse):
+        assert (one.times[0], one.times[-1]) == (0, end_ns)
+        assert (np.diff(one.times) > 0).all()
+        assert 0 <= one.window[0] <= one.window[1] <= end_ns
+    assert set(coarse.times.tolist()) <= set(fine.times.tolist())
+    limit = book_data.MOST_EVEN if not marks else sum((1000, 1000, 450)) + 2 * len(marks)
+    assert len(fine.times) <= limit + 4
+    for mark in marks:
+        around = fine.times[np.abs(fine.times - mark) <= book_data.NEAR_NS]
+        assert len(around) < 2 or np.diff(around).max() <= max(fine.near_ns, 1)
+
+
+@given(length=st.integers(1, 10**18), most=st.integers(1, 2000))
+def test_a_nice_step_is_the_shortest_round_one_that_fits(length, most):
+    step = nice_step(length, most)
+    assert step * most >= length
+    shorter = [one for one in book_data._STEPS if one < step]
+    assert not shorter or shorter[-1] * most < length
+
+
+@given(low=st.integers(-5, 10**12), span=st.integers(0, 10**12), rows=st.integers(1, 300))
+def test_rows_cover_all_prices_and_are_whole_ticks(low, span, rows):
+    edges, log = row_edges(low, low + span, rows)
+    assert (np.diff(edges) >= 1).all()
+    assert len(edges) - 1 <= rows
+    assert edges[0] == max(1, low)
+    assert edges[-1] > max(1, low + span)
+    assert log == (max(1, low + span) + 1 > 1.5 * max(1, low))
+    if not log:
+        assert len(set(np.diff(edges).tolist())) == 1
+
+
+@given(values=st.lists(st.integers(0, 10**15), min_size=1, max_size=60), unit=st.sampled_from([1.0, 1e-3, 2.5]))
+def test_colours_keep_order_and_only_empty_cells_are_empty(values, unit):
+    depth = np.array(values)
+    low, high = colour_scale(depth, unit)
+    assert low > 0
+    assert high >= 10 * low
+    codes = colours(depth, unit, (low, high))
+    assert ((codes == 0) == (depth == 0)).all()
+    assert codes.min() >= 0
+    assert codes.max() <= COLOURS
+    assert (np.diff(codes[np.argsort(depth, kind="stable")]) >= 0).all()
+    # a cell's colour gives its depth back to half a step of the scale
+    inside = (depth * unit >= low) & (depth * unit <= high)
+    back = low * (high / low) ** ((codes[inside] - 1) / (COLOURS - 1))
+    half = (high / low) ** (0.5 / (COLOURS - 1)) * (1 + 1e-9)
+    assert ((back <= depth[inside] * unit * half) & (back * half >= depth[inside] * unit)).all()
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """A run with a crash and an opener for its page: `open(width, height)` gives playwright's page and what failed."""
+    browsers = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+    path = browser_path()
+    if path is None:
+        pytest.skip("no browser: install chromium, or set LOBSIM_BROWSER to its program")
+    run = crash()
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    file.write_text(render(page(section(Figures(run)))), encoding="utf-8")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    with browsers.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+
+        def start(width, height, scheme="light"):
+            tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            failed = []
+            tab.on("console", lambda message: failed.append(message.text))
+            tab.on("pageerror", lambda error: failed.append(str(error)))
+            tab.on("request", lambda request: None if request.url == file.as_uri() else failed.append(request.url))
+            tab.goto(file.as_uri())
+            tab.evaluate("lobsim.drawAll()")
+            tab.wait_for_selector("#book[data-state=drawn]")
+            return tab, failed
+
+        yield run, start
+        browser.close()
+
+
+def browser_path():
+    named = os.environ.get("LOBSIM_BROWSER")
+    return named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def fact(tab, name):
+    return tab.text_content(f"[data-fact={name}]")
+
+
+def rows_shown(tab, side):
+    """Prices of a side of the ladder that can be seen, best first."""
+    rows = tab.eval_on_selector_all(
+        f".book-row.{side}",
+        "rows => rows.filter(r => r.style.visibility === 'visible').map(r => r.children[0].innerText)",
+    )
+    return [float(text) for text in (rows if side == "bid" else reversed(rows))]
+
+
+def set_slider(tab, place):
+    tab.eval_on_selector(
+        ".book input[type=range]",
+        "(slider, place) => { slider.value = place; slider.dispatchEvent(new Event('input', {bubbles: true})); }",
+        str(place),
+    )
+
+
+@pytest.mark.parametrize(("width", "height", "scheme"), [(1440, 900, "light"), (390, 844, "dark")])
+def test_the_slider_moves_the_ladder(shown, width, height, scheme):
+    run, start = shown
+    tab, failed = start(width, height, scheme)
+    frames = int(tab.get_attribute(".book input[type=range]", "max")) + 1
+    seen = set()
+    for place in (1, frames // 8, frames // 4, frames // 2, frames - 1):
+        set_slider(tab, place)
+        time_ns = round(float(tab.get_attribute("#book", "data-ms")) * 1e6)
+        rebuilt = book_at(run, "ALT-USDT", time_ns)
+        for side, levels in (("bid", rebuilt.bids), ("ask", rebuilt.asks)):
+            best = fact(tab, side)
+            seen.add(best)
+            assert best == (f"{levels.price[0] / 100:.2f} USDT" if len(levels.price) else f"no {side}s")
+            assert rows_shown(tab, side) == [price / 100 for price in levels.price[: book_picture.LEVELS].tolist()]
+    assert len(seen) > 2  # the ladder did move
+    assert failed == []
+    # nothing sticks out of the screen
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    tab.close()
+
+
+def test_keys_play_milestones_picture_and_theme(shown):
+    _, start = shown
+    tab, failed = start(1440, 900)
+    moment = lambda: float(tab.get_attribute("#book", "data-ms"))  # noqa: E731
+    set_slider(tab, 10)
+    before = moment()
+    tab.focus(".book input[type=range]")
+    tab.keyboard.press("ArrowRight")
+    assert moment() > before
+    tab.keyboard.press("ArrowLeft")
+    assert moment() == before
+    tab.click(".book-play")
+    assert tab.text_content(".book-play") == "Pause"
+    tab.wait_for_function("ms => Number(document.querySelector('#book').dataset.ms) > ms", arg=before)
+    tab.click(".book-play")
+    stopped = moment()
+    tab.wait_for_timeout(250)
+    assert moment() == stopped
+    tab.select_option(".book-time select", index=1)
+    assert moment() == SHOCK_S * 1000
+    assert "the shock (0 s ago)" in tab.text_content(".book-near")
+    heat = tab.locator(".book-heat").bounding_box()
+    tab.mouse.click(heat["x"] + heat["width"] * 0.9, heat["y"] + heat["height"] / 2)
+    assert moment() > SHOCK_S * 1000
+    tab.get_by_role("button", name="Whole run").click()
+    assert tab.get_attribute(".book-bar .ranges button:nth-child(2)", "aria-pressed") == "true"
+    tab.click("#theme")
+    tab.select_option(".book-bar select", label="BTC-USDT")
+    tab.wait_for_function("document.querySelector('[data-fact=bid]').textContent === 'no bids'")
+    assert fact(tab, "ask") == "no asks"
+    assert fact(tab, "last") == "none yet"
+    assert failed == []
+    tab.close()
+
+
+def test_the_hole_is_a_hole(shown):
+    """Where a bid stood there is nothing once it is gone."""
+    _, start = shown
+    tab, _ = start(1440, 900)
+    painted = tab.evaluate(
+        """() => {
+            const chart = echarts.getInstanceByDom(document.querySelector('.book-canvas'));
+            const at = (second, price) => {
+                const start = chart.getOption().xAxis[0].min;
+                const [x, y] = chart.convertToPixel({gridIndex: 0}, [start + second * 1000, Math.log(price)]);
+                const canvas = document.querySelector('.book-canvas canvas');
+                const scale = canvas.width / canvas.clientWidth;
+                return [...canvas.getContext('2d').getImageData(x * scale, y * scale, 1, 1).data].slice(0, 4);
+            };
+            return [at(550, 3.005), at(900, 3.005), at(550, 5)];
+        }"""
+    )
+    bids, hole, never = painted
+    assert bids[3] == 255
+    assert bids[1] > bids[0]  # green
+    assert hole[3] == never[3] == 0
+    tab.close()
+
+
+def test_levels_of_pairs_are_what_the_tests_say():
+    levels = Levels(np.array([3, 2]), np.array([5, 0]), np.array([5, 1]))
+    assert levels.pairs() == [(3, 5), (2, 0)]
