@@ -77,11 +77,15 @@ class BigFigure(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """What happened: one sentence and a few big figures. warning: said before everything else (an unfinished run)."""
+    """What happened: one sentence and a few big figures.
+
+    warning: said before everything else (an unfinished run). about: what the scenario says of itself.
+    """
 
     sentence: str
     figures: Sequence[BigFigure] = ()
     warning: str = ""
+    about: str = ""
 
 
 class Provenance(NamedTuple):

@@ -17,6 +17,7 @@ from lobsim.report.wording import NOTHING, amount, multiple, percent
 from lobsim.units import NS_PER_S, format_clock
 
 MAX_NOTES = 1200
+"""Characters of a scenario's notes that the page begins with; all of them stand in the scenario at its end."""
 
 
 def run_page(run: Run) -> str:
@@ -27,7 +28,8 @@ def run_page(run: Run) -> str:
 def page_of(study: Figures) -> Page:
     """The page as data."""
     run = study.run
-    title, _ = scenario_words(run)
+    title, notes = scenario_words(run)
+    about = notes if len(notes) <= MAX_NOTES else f"{notes[:MAX_NOTES]} ..."
     sections = [
         prices.section(study),
         book_picture.section(study),
@@ -36,7 +38,7 @@ def page_of(study: Figures) -> Page:
         _instruments(study),
     ]
     subtitle = f"{run.scenario}, seed {run.seed}, {run.start_utc:%-d %B %Y}"
-    return Page(title or run.scenario, subtitle, headline(study), sections, provenance(study))
+    return Page(title or run.scenario, subtitle, headline(study)._replace(about=about), sections, provenance(study))
 
 
 def _scorecard(study: Figures) -> Section:
