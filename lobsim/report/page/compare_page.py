@@ -260,7 +260,8 @@ def _settings(found: Comparison) -> Section:
     if not table.rows:
         same = Table(("",), [("The scenarios and the seeds are the same.",)])
         return Section("settings", "Settings that differ", "", [same])
-    lead = f"{len(found.settings)} keys of the resolved scenarios are not the same everywhere."
+    count = len(found.settings)
+    lead = f"{count} key{'s of' if count > 1 else ' of'} the resolved scenarios {'differ' if count > 1 else 'differs'}."
     return Section("settings", "Settings that differ", lead, [table])
 
 
@@ -299,7 +300,7 @@ def _chart(
     low, high = span.low * span.unit, span.high * span.unit
     ranges = [("all", low, high), ("around the shock", *_NEAR)] if zoom and low < 0 and high > 2 * _NEAR[1] else []
     option = aligned_lines(names, kept, span, axis, zoom=zoom, ranges=ranges, reference=reference)
-    option["xAxis"] |= {"name": f"{span.name} after the shock", "nameLocation": "middle", "nameGap": 26}
+    option["xAxis"] |= {"name": span.name, "nameLocation": "middle", "nameGap": 26}
     option["grid"]["bottom"] = 74 if zoom else 30
     return Chart(slug, option, 380 if zoom else 300)
 

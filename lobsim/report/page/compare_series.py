@@ -110,7 +110,10 @@ def bid_depth(study: Figures) -> tuple[Line, Line]:
     if not names:
         return NO_LINE, NO_LINE
     step = depth_step(study.seconds)
-    frame = depth(study.run, names, [DEPTH_BAND], every=step * NS_PER_S).filter(pl.col("side") == "bid")
+    sampled = depth(study.run, names, [DEPTH_BAND], every=step * NS_PER_S)
+    frame = sampled.filter((pl.col("side") == "bid") & (pl.col("time_ns") > 0))  # at 0 nobody has come yet
+    if not frame.height:
+        return NO_LINE, NO_LINE
     times = frame.filter(pl.col("instrument") == names[0])["time_ns"].to_numpy()
     worth = np.stack(
         [

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from lobsim.measure import OUTCOMES, Score
+from lobsim.measure import Score
 from lobsim.measure.measures import Figures
 from lobsim.measure.milestones import TIE_NS, TITLES, Milestone, chain_order
 from lobsim.report.explain import band_text, figure, real_text, size_text
@@ -255,10 +255,8 @@ def outcomes_table(found: Comparison) -> Table:
     """Outcomes that differ; those of single instruments stand in `falls_table`."""
     marks = letters(len(found.runs))
     rows = [row for row in found.outcomes if row.differs and not row.outcome.startswith(("fall.", "low."))]
-    header = ("", "", *marks, *(("difference",) if len(marks) == 2 else ()))
-    return Table(
-        header, [_outcome(row) for row in rows], left=2, note=f"{_same(found)} of {len(found.outcomes)} are the same."
-    )
+    header = ("", *marks, *(("difference",) if len(marks) == 2 else ()), "key")
+    return Table(header, [_outcome(row) for row in rows], note=f"{_same(found)} of {len(found.outcomes)} are the same.")
 
 
 def settings_table(found: Comparison) -> Table:
@@ -274,12 +272,11 @@ def settings_table(found: Comparison) -> Table:
 
 
 def _outcome(row: OutcomeRow) -> tuple[str, ...]:
-    label = OUTCOMES.get(row.outcome, "")
-    cells = [row.outcome, label, *(shown(value, row.outcome) for value in row.values)]
+    cells = [words.title(row.outcome), *(shown(value, row.outcome) for value in row.values)]
     if len(row.values) == 2:
         first, second = row.values
         cells.append("" if first is None or second is None else words.change(second - first, row.outcome))
-    return tuple(cells)
+    return (*cells, row.outcome)
 
 
 def _apart(found: Sequence[float | None], marks: Sequence[str]) -> str:

@@ -200,7 +200,7 @@ def events(
     rows: Sequence[str], names: Sequence[str], times: Sequence[Sequence[float | None]], span: Span
 ) -> dict[str, Any]:
     """What happened when: a row per event, a dot per run. times: seconds after the shock, ``times[row][run]``."""
-    option = _categories(rows, Axis(f"{span.name} after the shock", "number"))
+    option = _categories(rows, Axis(span.name, "number"))
     option["legend"] |= {"show": True, "data": list(names), "top": 0, "left": 4, "right": 4}
     option["grid"] |= {"top": 52}
     option["series"] = [
