@@ -35,8 +35,8 @@ USUAL_BAND = BANDS.index("1")
 MULTIPLES = (0.1, 1.0, 4.0)
 """Sizes of orders: multiples of what usually is bid within 1 %, rounded down to 1, 2 or 5 times a power of ten."""
 
-MOST_LINES = 12
-"""Lines of one picture of spreads; a group with more shows its median and its range."""
+MOST_LINES = 6
+"""Lines of one picture; a group with more shows its median and its range."""
 
 _SHADES = ("s2", "s4", "s3", "s6", "s1")
 _SIZES = ("s6", "s1", "s5")
@@ -66,10 +66,11 @@ def book_times(study: Figures) -> Ints:
     """Moments at which all books are looked at: finer around the crash. Nanoseconds, ascending, the end included."""
     end_ns, found = study.run.end_ns, timeline.crash(study)
     if found is None:
-        return _grid(0, end_ns, nice_step(max(end_ns, 1), _CRASH_POINTS + _OTHER_POINTS), end_ns)
+        step = nice_step(max(end_ns, 1), _CRASH_POINTS + _OTHER_POINTS)
+        return _grid(step, end_ns, step, end_ns)
     begin, end, fine, coarse = _around(found, end_ns)
     crash = _grid(begin, end, fine, end)
-    return np.unique(np.concatenate([_grid(0, end_ns, coarse, end_ns), crash]))
+    return np.unique(np.concatenate([_grid(coarse, end_ns, coarse, end_ns), crash[crash > 0]]))
 
 
 def how_often(study: Figures) -> str:
@@ -163,9 +164,10 @@ def _rounded(value: float) -> str:
 
 
 def sections(study: Figures) -> list[Section]:
-    """Depth, slippage and spreads; sections without data have no parts."""
+    """Depth, slippage and spreads of all books that had two sides; sections without data have no parts."""
     times = book_times(study)
-    books = book_figures(study, times)
+    figures = book_figures(study, times)
+    books = {name: one for name, one in figures.items() if (one.depth > 0).any()}  # the others never had two sides
     return [_depth(study, times, books), _slippage(study, times, books), _spreads(study, times, books)]
 
 
@@ -185,7 +187,8 @@ def _depth(study: Figures, times: Ints, books: dict[str, BookFigures]) -> Sectio
     )
     note = (
         f"{how_often(study)} Displayed orders within so many percent of the mid price, bands add up. The bottom line "
-        "means nothing at all; a gap means that one side was empty, so that there was no mid price to count from."
+        "means nothing at all, on both sides where the spread is wider than the band. A gap means that one side was "
+        "empty, so that there was no mid price to count from."
     )
     return Section("depth", "Depth of the books", lead, _choice("depth-of", "Book:", shown), note)
 
@@ -203,7 +206,13 @@ def _depth_charts(study: Figures, times: Ints, depth: Floats, chart_id: str, wha
             for place, band in enumerate(BANDS)
         ]
         axis = charts.Axis(money, "short", log=True, low=low)
-        option = charts.time_lines(charts.Clock.of(study.run), lines, axis, marks=timeline.marks(study))
+        option = charts.time_lines(
+            charts.Clock.of(study.run),
+            lines,
+            axis,
+            marks=timeline.marks(study),
+            ranges=() if column else timeline.ranges(study),
+        )
         label = f"{side} over time within {', '.join(BANDS)} percent of the mid price, {what}"
         found.append(Chart(f"{chart_id}-{side}", option, 270, label, f"{side.capitalize()}, {what}"))
     return found
@@ -222,13 +231,13 @@ def _slippage(study: Figures, times: Ints, books: dict[str, BookFigures]) -> Sec
             cost = median_cost(np.stack([one.slippage for one in sized]))
             unfilled = np.stack([one.unfilled for one in sized])
             names = [f"{multiple:g} x the usual bids" for multiple in MULTIPLES]
-            strip = "share of the books that could not fill it"
+            strip = "Share of the books that could not fill it"
             drawn = _cost_charts(study, times, cost, (unfilled > 0).mean(axis=0), names, f"slippage-g{place}", strip)
             options.append((f"{name} (median of {len(sized)})", drawn))
     for place, (name, one) in enumerate(_ranked(study, books)):
         if one.notionals:
             names = [f"{amount(size)} {one.instrument.quote}" for size in one.notionals]
-            strip = "share of the order that stays unfilled"
+            strip = "Share of the order that the book could not fill"
             drawn = _cost_charts(study, times, one.slippage, one.unfilled, names, f"slippage-{place}", strip)
             options.append((name, drawn))
     lead = (
@@ -252,7 +261,7 @@ def _cost_charts(
     found = []
     if np.isfinite(cost).any():
         axis = charts.Axis("below mid price", "percent", log=True)
-        option = charts.time_lines(clock, lines, axis, marks=marks)
+        option = charts.time_lines(clock, lines, axis, marks=marks, ranges=timeline.ranges(study))
         label = f"slippage over time of market sells of {', '.join(names)}"
         found.append(Chart(f"{chart_id}-cost", option, 290, label, "Slippage of a market sell"))
     if (unfilled > 0).any():
@@ -261,7 +270,7 @@ def _cost_charts(
         ]
         option = charts.time_lines(clock, gone, charts.Axis("", "percent", low=0, high=1))
         label = f"{strip} over time, market sells of {', '.join(names)}"
-        found.append(Chart(f"{chart_id}-unfilled", option, 150, label, f"The book could not fill it: {strip}"))
+        found.append(Chart(f"{chart_id}-unfilled", option, 150, label, strip))
     return found
 
 
@@ -293,7 +302,9 @@ def _spread_chart(study: Figures, times: Ints, members: Sequence[BookFigures], c
             charts.Line("widest", times, high, "s10", width=1, dashed=True),
         ]
     axis = charts.Axis("quoted spread", "bp", log=True)
-    option = charts.time_lines(charts.Clock.of(study.run), lines, axis, marks=timeline.marks(study))
+    option = charts.time_lines(
+        charts.Clock.of(study.run), lines, axis, marks=timeline.marks(study), ranges=timeline.ranges(study)
+    )
     names = ", ".join(one.instrument.name for one in members[:MOST_LINES])
     return Chart(chart_id, option, 300, f"quoted spreads over time: {names}", title)
 

@@ -25,8 +25,8 @@ MAKER = "market-maker"
 MOST_LEVEL = 10.0
 """Margin levels and leverages beyond this are cut off: what matters happens near 1, and few at the far end hide it."""
 
-MOST_BARS = 240
-MOST_POINTS = 600
+MOST_BARS = 120
+MOST_POINTS = 2000
 _KINDS = {"loans": "s4", "accounts": "s2", "contracts": "s5"}
 
 
@@ -84,8 +84,9 @@ def makers(study: Figures) -> Section:
 def _makers_chart(study: Figures, chart_id: str, lines: Sequence[charts.Line], what: str, title: str) -> Chart:
     most = max((float(np.nanmax(line.values)) for line in lines if np.isfinite(line.values).any()), default=1.0)
     least = min((float(np.nanmin(line.values)) for line in lines if np.isfinite(line.values).any()), default=0.0)
-    axis = charts.Axis(what, "multiple", low=min(0.0, max(least, -1.0)), high=min(MOST_LEVEL, most))
-    option = charts.time_lines(charts.Clock.of(study.run), lines, axis, marks=timeline.marks(study))
+    axis = charts.Axis(what, "number", low=min(0.0, max(least, -1.0)), high=MOST_LEVEL if most > MOST_LEVEL else None)
+    ranges = timeline.ranges(study) if chart_id == "makers-margin" else ()
+    option = charts.time_lines(charts.Clock.of(study.run), lines, axis, marks=timeline.marks(study), ranges=ranges)
     return Chart(chart_id, option, 300, f"{what} of each market maker over time", title)
 
 
@@ -192,6 +193,9 @@ def liquidations(study: Figures) -> Section:
         total = ", ".join(f"{name} {amount(round(float(values.sum())))} {money}" for name, values in sums.items())
         axis = charts.Axis(f"{money} per {span(step)}", "short", low=0)
         option = charts.time_bars(clock, begins, step, sums, axis, colors=_KINDS, marks=marks)
+        option["$ranges"] = [
+            [name, clock.share(begin), clock.share(end)] for name, begin, end in timeline.ranges(study)
+        ]
         parts.append(Chart("liquidations-value", option, 320, f"liquidated value over time: {total}", "Liquidations"))
     begins, by_kind = per_interval(study, ("adl",), step)
     if by_kind:

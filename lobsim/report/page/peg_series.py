@@ -64,13 +64,16 @@ def _peg_chart(study: Figures, place: int, peg: Peg) -> Chart | None:
     everything = np.concatenate([prices[np.isfinite(prices)] for _, prices in series])
     low, high = min(float(everything.min()), peg.value), max(float(everything.max()), peg.value)
     # without room around it, a peg that holds would look like one that breaks
-    axis = charts.Axis(
-        f"{peg.quote} per {peg.base}",
-        "price",
-        low=peg.value * (1 - _WIDE) if low > peg.value * (1 - _WIDE) else None,
-        high=peg.value * (1 + _WIDE) if high < peg.value * (1 + _WIDE) else None,
+    holds = low > peg.value * (1 - _WIDE) and high < peg.value * (1 + _WIDE)
+    ends_at = (peg.value * (1 - _WIDE), peg.value * (1 + _WIDE)) if holds else (None, None)
+    axis = charts.Axis(f"{peg.quote} per {peg.base}", "price", low=ends_at[0], high=ends_at[1])
+    option = charts.time_lines(
+        charts.Clock.of(study.run),
+        lines,
+        axis,
+        marks=timeline.marks(study),
+        ranges=() if place else timeline.ranges(study),
     )
-    option = charts.time_lines(charts.Clock.of(study.run), lines, axis, marks=timeline.marks(study))
     lowest = ", ".join(f"{one.name} {percent(float(np.nanmin(prices)) / peg.value)}" for one, prices in series)
     label = f"price of {peg.base} over time against its value of {peg.value:g} {peg.quote}; lowest: {lowest}"
     return Chart(f"peg-{place}", option, 280, label, f"{peg.base} in {peg.quote}")
@@ -118,7 +121,7 @@ def _across(study: Figures) -> Chart | None:
 
 
 def _lines(times: Ints, ratios: Sequence[tuple[str, Floats]]) -> list[charts.Line]:
-    if len(ratios) <= MOST_LINES // 2:
+    if len(ratios) <= MOST_LINES:
         return [charts.Line(name, times, ratio, width=1.25) for name, ratio in ratios]
     low, middle, high = quantiles(np.stack([ratio for _, ratio in ratios]))
     return [

@@ -62,7 +62,7 @@ def margin_thresholds(run: Run) -> list[Threshold]:
             level = number(rule)
             if level is not None and level > 0:
                 levels.add(level)
-    withdraw = [Threshold(level, "makers withdraw", "s4") for level in sorted(levels, reverse=True)]
+    withdraw = [Threshold(level, "makers withdraw", "ink") for level in sorted(levels, reverse=True)]
     return [*withdraw, Threshold(1.0, "taken over by the exchange", "bad")]
 
 
