@@ -52,6 +52,12 @@ class Quotes(NamedTuple):
         """Bid + ask in ticks (so that a mid between two ticks stays whole); 0 where a side is empty."""
         return np.where(self.two_sided, self.bid + self.ask, 0)
 
+    @property
+    def settled(self) -> Quotes:
+        """Only the last quote of each instant."""
+        last = np.append(self.time_ns[1:] != self.time_ns[:-1], np.ones(min(1, len(self.time_ns)), dtype=bool))
+        return Quotes(*(column[last] for column in self))
+
     def at(self, values: npt.NDArray[Any], times: Ints, *, before: bool = False) -> npt.NDArray[Any]:
         """`values` (one per quote) as they stood at `times`, or just before; 0 where there was no quote yet."""
         index = np.searchsorted(self.time_ns, times, side="left" if before else "right")

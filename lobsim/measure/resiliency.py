@@ -214,7 +214,7 @@ def _recoveries(run: Run, names: Names, shape: _Shape) -> Iterator[tuple[Instrum
                 times,
                 _excess_spread(quotes, times, shape),
                 _missing_depth(run, one, changes, large, shape),
-                _reverted(quotes, trades["time_ns"].to_numpy(), times, shape),
+                _reverted(quotes.settled, trades["time_ns"].to_numpy(), times, shape),
             ),
         )
 

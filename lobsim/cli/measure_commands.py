@@ -1,0 +1,51 @@
+"""The command about measures of market quality, declared with typer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lobsim.cli.completing import complete_instrument, complete_run
+
+
+def measures(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a recorded run.", autocompletion=complete_run)],
+    instrument: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Only this instrument. Default: all of the run.", autocompletion=complete_instrument
+        ),
+    ] = None,
+    every: Annotated[
+        str,
+        typer.Option(
+            "--every", metavar="STEP", help="Length of the intervals of Amihud, order flow, volatility and imbalance."
+        ),
+    ] = "10s",
+    horizon: Annotated[
+        str,
+        typer.Option("--horizon", metavar="STEP", help="After how long realised spread and impact look at the mid."),
+    ] = "10s",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    csv: Annotated[
+        str | None, typer.Option("--csv", metavar="FILE", help="Write the rows there as CSV; - is stdout.")
+    ] = None,
+) -> None:
+    """Measures of market quality: spreads, impact, imbalance, order flow, resiliency, volatility and more.
+
+    \b
+    lobsim measures runs/liquidity-vacuum-seed1
+    lobsim measures runs/oct-2025-seed1 --instrument ATOM-USDT --every 1m
+    lobsim measures runs/liquidity-vacuum-seed1 --csv measures.csv
+
+    One figure per measure and instrument, over the whole run. A dash means that there was nothing to measure.
+    Formulas, sources and series over time are in Python: help(lobsim.measure.spreads), and so on.
+    """
+    from lobsim.cli.measuring import show_measures  # noqa: PLC0415 - each command loads what it needs
+
+    show_measures(run, instrument, every, horizon, as_json=as_json, csv=csv)
+
+
+COMMANDS = (measures,)
