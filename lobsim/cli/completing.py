@@ -59,7 +59,7 @@ def complete_instrument(ctx: typer.Context, _incomplete: str) -> Iterable[str]:
     """Instruments that the manifest of the run on the command line names."""
     with (Path(_first_argument(ctx, "run")) / _MANIFEST).open("rb") as file:
         manifest = json.loads(file.read(_MOST_BYTES))
-    return [row["name"] for row in manifest["instruments"]]
+    return [name for name in (row["name"] for row in manifest["instruments"]) if isinstance(name, str)]
 
 
 @_offered

@@ -40,16 +40,20 @@ def console(*, stderr: bool = False, width: int = 0) -> Console:
 
 
 def say(text: str, *, style: str = "", stderr: bool = False) -> None:
-    """One line or paragraph, unwrapped."""
+    """Lines of text, wrapped between words by a terminal's width; commands stay whole, to be copied."""
     from rich.text import Text  # noqa: PLC0415
 
-    console(stderr=stderr).print(Text(plain(text), style=style), soft_wrap=True)
+    screen = console(stderr=stderr)
+    on_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    for line in plain(text).split("\n"):
+        whole = not on_terminal or line.lstrip().startswith("lobsim ")
+        screen.print(Text(line, style=style), soft_wrap=whole)
 
 
 def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, indent: int = 2) -> None:
     """An aligned table without lines: the first `left` columns to the left, numbers to the right.
 
-    Never narrower than its content: a number that loses digits to a narrow window is worse than a wrapped line.
+    No number loses a digit: on a terminal that is too narrow, each row becomes lines of its own.
     """
     from rich.measure import Measurement  # noqa: PLC0415
     from rich.padding import Padding  # noqa: PLC0415
@@ -59,9 +63,38 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: in
     table = Table(box=None, show_header=any(header), pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for number, title in enumerate(header):
         table.add_column(Text(plain(title)), justify="left" if number < left else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(plain(cell).replace("\n", "\\n")) for cell in row))  # a cell cannot pass for two rows
+    cells = [[plain(cell).replace("\n", "\\n") for cell in row] for row in rows]  # a cell cannot pass for two rows
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
     screen = console()
     padded = Padding(table, (0, 0, 0, indent), expand=False)
     width = Measurement.get(screen, screen.options.update(max_width=_MOST_WIDTH), padded).maximum
+    if width - 2 > screen.width and sys.stdout.isatty():  # the last column ends in two spaces
+        for row in cells:
+            for margin, line in stacked(
+                [plain(title).replace("\n", " ") for title in header], row, left, screen.width - indent - 2
+            ):
+                screen.print(Padding(Text(line), (0, 0, 0, indent + margin)))
+        return
     console(width=width).print(padded)
+
+
+def stacked(header: Sequence[str], row: Sequence[str], left: int, width: int) -> list[tuple[int, str]]:
+    """A row as (margin, line): what it is about, then title and value of each number, as many to a line as fit."""
+    lines: list[tuple[int, str]] = []
+
+    def add(text: str, gap: str) -> None:
+        if lines and len(lines[-1][1]) + len(gap) + len(text) <= width:
+            lines[-1] = (lines[-1][0], lines[-1][1] + gap + text)
+        else:
+            lines.append((2 if lines else 0, text))
+
+    for cell in row[:left]:
+        if cell:
+            add(cell, "  ")
+    label = lines or [(0, "")]
+    lines = []
+    for title, cell in zip(header[left:], row[left:], strict=True):
+        if cell:
+            add(f"{title} {cell}".strip(), "   ")
+    return label + [(2, line) for _, line in lines]

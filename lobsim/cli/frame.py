@@ -58,14 +58,14 @@ def frame(sight: Sight, head: Head, options: ConsoleOptions) -> RenderableType:
     """The whole view. Every text is shown as it is: no markup, control characters spelled out."""
     width = options.max_width
     wide = width >= _WIDE
-    parts: list[RenderableType] = [*_head(head, wide=wide), Text(), _markets(sight, width)]
+    parts: list[RenderableType] = [*_head(head, options, wide=wide), Text(), _markets(sight, width)]
     if wide:
         parts += [Text(), *_books_and_makers(sight, width, bars=not options.ascii_only)]
     else:
         parts += _worst(sight)
         if sight.makers_count:
             parts += [Text(), _makers_line(sight), _makers(sight)]
-    parts += [Text(), *_happenings(sight, head.start_ns_of_day, wide=wide)]
+    parts += [Text(), *_happenings(sight, head.start_ns_of_day, options, wide=wide)]
     for part in parts:  # nothing wraps: what is too long is cut
         if isinstance(part, Text):
             part.no_wrap, part.overflow = True, "crop" if options.ascii_only else "ellipsis"
@@ -75,13 +75,13 @@ def frame(sight: Sight, head: Head, options: ConsoleOptions) -> RenderableType:
     return Group(*parts)
 
 
-def _head(head: Head, *, wide: bool) -> Iterable[RenderableType]:
+def _head(head: Head, options: ConsoleOptions, *, wide: bool) -> Iterable[RenderableType]:
     clock = format_clock(head.time_ns, head.start_ns_of_day)[:8] + "Z"
     share = head.time_ns / head.end_ns
     top = _grid("left", "right")
     top.expand = True
     top.columns[0].ratio = 1
-    top.add_row(Text(plain(head.title).replace("\n", " "), style="bold"), Text(clock, style="bold cyan"))
+    top.add_row(Text(_line(head.title, options), style="bold"), Text(clock, style="bold cyan"))
     yield top
     pace = [] if head.events_per_s is None else [f"{_short(head.events_per_s)} events/s"]
     left = [] if head.left_s is None else [f"about {_minutes(head.left_s)} left"]
@@ -147,8 +147,9 @@ def _books_and_makers(sight: Sight, width: int, *, bars: bool) -> Iterable[Rende
     """Levels of the book that fell deepest, best on top, with bars where there is room; makers to their right."""
     book = Text(f"Book of {sight.deepest}" if sight.deepest else "", style="bold")
     yield Text("    ").join([book, _makers_line(sight)]) if sight.makers_count else book
+    levels = ("margin", "leverage") if sight.makers_count else ("", "")
     bid, ask = "bids" if sight.bids else "", "asks" if sight.asks else ""
-    rows = [[Text(title, style="dim") for title in ("", bid, ask, "", "", "", "margin", "leverage", "")]]
+    rows = [[Text(title, style="dim") for title in ("", bid, ask, "", "", "", *levels, "")]]
     rungs: list[tuple[Rung | None, Rung | None]] = [(None, None)]
     for number in range(max(len(sight.bids), len(sight.asks), len(sight.makers), 1)):
         sides = [side[number] if number < len(side) else None for side in (sight.bids, sight.asks)]
@@ -219,7 +220,7 @@ def _maker(one: MakerSight) -> tuple[Text, Text, Text, Text]:
     return Text(plain(one.name)), Text(level), Text(leverage), Text(one.state, style=_STATES.get(one.state, ""))
 
 
-def _happenings(sight: Sight, start_ns_of_day: int, *, wide: bool) -> Iterable[Text]:
+def _happenings(sight: Sight, start_ns_of_day: int, options: ConsoleOptions, *, wide: bool) -> Iterable[Text]:
     sold = [f"{label} {_short(one.value)} in {one.sales:,} sales" for label, one in sight.liquidated.items()]
     if sold and wide:
         yield Text("Liquidated: " + ", ".join(sold), style="bold")
@@ -227,7 +228,13 @@ def _happenings(sight: Sight, start_ns_of_day: int, *, wide: bool) -> Iterable[T
         yield Text(f"Liquidated: {_short(sum(one.value for one in sight.liquidated.values()))}", style="bold")
     for one in sight.happenings:
         clock = format_clock(one.time_ns, start_ns_of_day)[:8] + "Z"
-        yield Text.assemble((clock, "dim"), "  ", (plain(one.text).replace("\n", " "), _tone(one.text)))
+        yield Text.assemble((clock, "dim"), "  ", (_line(one.text, options), _tone(one.text)))
+
+
+def _line(text: str, options: ConsoleOptions) -> str:
+    """Any text as one line that the terminal can show."""
+    line = plain(text).replace("\n", " ")
+    return line.encode("ascii", "backslashreplace").decode() if options.ascii_only else line
 
 
 def _tone(text: str) -> str:

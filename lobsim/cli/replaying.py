@@ -9,10 +9,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from lobsim.cli.console import console, say, show_table
 from lobsim.cli.explaining import show_sections
 from lobsim.cli.reporting import leave_page, remove_page
-from lobsim.cli.running import argument, run_watched
+from lobsim.cli.running import INTERRUPTED, argument, run_watched
 from lobsim.errors import RunError
 from lobsim.measure import Run, scorecard, summary
 from lobsim.measure.measures import Figures
@@ -66,6 +68,15 @@ def replay_and_show(request: ReplayRequest) -> None:
         quiet=request.quiet or request.as_json,
     )
     seconds = max(time.perf_counter() - started, 1e-6)
+    try:
+        _tell(request, run, out, seconds)
+    except KeyboardInterrupt:
+        say(f"interrupted, but the run is complete: {out}", style="yellow", stderr=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _tell(request: ReplayRequest, run: Run, out: Path, seconds: float) -> None:
+    """Make the page and print what was asked for."""
     page = leave_page(run, out, quiet=request.quiet or request.as_json) if request.report else None
     if request.as_json:
         print(json.dumps({**as_object(run, out, seconds), "report": None if page is None else str(page)}))  # noqa: T201
