@@ -22,6 +22,7 @@ NEAR_PCT = 1
 """Distance from a side's own best price, in percent, that `BookFrames.near` looks at."""
 
 _BLOCK = 64
+_LIMIT = 2**62
 _SIDES = (Side.BUY, Side.SELL)
 
 
@@ -83,28 +84,39 @@ def _check(view: View) -> None:
 
 def _frames(view: View, changes: pl.DataFrame) -> BookFrames:
     times = len(view.times)
-    frame = pl.Series(np.searchsorted(view.times, changes["time_ns"].to_numpy(), side="left"))
-    binned = (
-        changes.lazy()
-        .select("side", "price_ticks", lots=pl.col("lots") - pl.col("hidden_lots"), frame=frame)
-        .filter(pl.col("frame") < times)
-        .group_by("frame", "side", "price_ticks")
-        .agg(pl.col("lots").sum())
-        .filter(pl.col("lots") != 0)
-        .sort("frame", "side", "price_ticks")
-        .collect()
-    )
+    sides, frames, prices, lots = _binned(view.times, changes)
     best, near, depth, ladders = [], [], [], []
     for side in _SIDES:
-        mine = binned.filter(pl.col("side") == int(side))
-        bins, prices, lots = (mine[name].to_numpy() for name in ("frame", "price_ticks", "lots"))
-        blocks = list(curves(side, bins, prices, lots, times, _BLOCK))
+        mine = sides == int(side)
+        blocks = list(curves(side, frames[mine], prices[mine], lots[mine], times, _BLOCK))
         best.append(np.concatenate([curve.best() for curve in blocks]))
         near.append(np.concatenate([_near(curve, side) for curve in blocks]))
         depth.append(np.concatenate([_by_row(curve, side, view.edges) for curve in blocks]))
         ladders += [_best_levels(curve, side, view.levels) for curve in blocks]
     ladder = pl.concat(ladders).sort("frame", "side", maintain_order=True)
     return BookFrames(view, np.stack(best, axis=1), np.stack(near, axis=1), depth[0] + depth[1], ladder)
+
+
+def _binned(times: Ints, changes: pl.DataFrame) -> tuple[Ints, Ints, Ints, Ints]:
+    """(side, first frame that shows it, price, displayed lots) of all changes, those of a price in a frame summed up,
+    frame by frame. Most of what happens between two frames is undone before the second one: this is much less."""
+    frame = np.searchsorted(times, changes["time_ns"].to_numpy(), side="left")
+    inside = frame < len(times)
+    frame, side, price, lots, hidden = (
+        column[inside]
+        for column in (frame, *(changes[name].to_numpy() for name in ("side", "price_ticks", "lots", "hidden_lots")))
+    )
+    if not len(frame):
+        return side, frame, price, lots
+    low, span = int(price.min()), int(np.ptp(price)) + 1
+    place = price - low if 2 * len(times) * span < _LIMIT else np.unique(price, return_inverse=True)[1]
+    span = min(span, int(place.max()) + 1)
+    key = (2 * frame + side) * span + place
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
+    sums = np.add.reduceat((lots - hidden)[order], first)
+    kept = order[first][sums != 0]
+    return side[kept], frame[kept], price[kept], sums[sums != 0]
 
 
 def _near(curve: Curves, side: Side) -> Ints:
@@ -125,9 +137,15 @@ def _by_row(curve: Curves, side: Side, edges: Ints) -> Ints:
 
 
 def _best_levels(curve: Curves, side: Side, levels: int) -> pl.DataFrame:
-    lots = curve.lots()
-    occupied = lots > 0
-    frame, place = np.nonzero(occupied & (occupied.cumsum(axis=1, dtype=np.int32) <= levels))
+    # the best levels are nearly always among the first few prices of the axis
+    width = 4 * levels
+    while True:
+        lots = curve.lots(width)
+        count = (lots > 0).cumsum(axis=1, dtype=np.int32)
+        if width >= len(curve.prices) or int(count[:, -1].min()) >= levels:
+            break
+        width *= 4
+    frame, place = np.nonzero((lots > 0) & (count <= levels))
     return pl.DataFrame(
         {
             "frame": (frame + curve.start).astype(np.int64),

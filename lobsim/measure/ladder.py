@@ -50,9 +50,10 @@ class Curves:
         result: Ints = self._base[notional][index] + self._delta[notional][self._row, self._touched[index]]
         return result
 
-    def lots(self) -> Ints:
-        """(times, prices) lots at every price. Memory: O(times * prices)."""
-        return np.diff(self.cumulative(np.arange(len(self.prices) + 1)[None, :]), axis=1)
+    def lots(self, most: int) -> Ints:
+        """(times, prices) lots at each of the `most` best prices of the axis. Memory: O(times * most)."""
+        count = min(most, len(self.prices))
+        return np.diff(self.cumulative(np.arange(count + 1)[None, :]), axis=1)
 
     def reach(self, amount: Ints, *, notional: bool = False) -> Ints:
         """Smallest depth index that holds at least `amount` (> 0); one more than the number of prices when none does.
