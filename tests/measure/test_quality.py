@@ -109,14 +109,14 @@ def test_a_side_that_is_empty_leaves_costs_unknown():
 
 def test_imbalance_by_hand():
     recorder = MemoryRecorder()
-    orders = [SubmitOrder(n, BUY, qty, price) for n, (price, qty) in enumerate([(1000, 6), (990, 10), (900, 40)])]
+    orders = [SubmitOrder(n, BUY, qty, price) for n, (price, qty) in enumerate([(1000, 1), (990, 10), (900, 40)])]
     orders += [SubmitOrder(10 + n, SELL, qty, price) for n, (price, qty) in enumerate([(1002, 2), (1100, 8)])]
     drive(orders, recorder)
     frame = imbalance(recorder.run(), BOOK, (1, 2, 3), ("1.2", "20"), at=0)
     assert frame["levels"].to_list() == [1, 2, 3, None, None]
-    assert frame["bid_qty"].to_list() == pytest.approx([0.6, 1.6, 5.6, 1.6, 5.6])
+    assert frame["bid_qty"].to_list() == pytest.approx([0.1, 1.1, 5.1, 1.1, 5.1])
     assert frame["ask_qty"].to_list() == pytest.approx([0.2, 1.0, 1.0, 0.2, 1.0])
-    assert frame["imbalance"].to_list() == pytest.approx([4 / 8, 6 / 26, 46 / 66, 14 / 18, 46 / 66])
+    assert frame["imbalance"].to_list() == pytest.approx([-1 / 3, 1 / 21, 41 / 61, 9 / 13, 41 / 61])
 
 
 def test_imbalance_of_a_book_with_one_side_or_none():
