@@ -138,12 +138,14 @@ def test_order_flow_by_hand():
         (12, 100, 15, 103, 9),  # the bid steps back: - 4
         (13, None, 0, 103, 9),  # and is gone: - 15
         (14, 99, 2, 103, 9),  # and there again: + 2
+        (24, 99, 2, None, 0),  # the ask is gone: + 9
+        (25, 99, 2, 104, 5),  # and there again: - 5
     ]
     run = market(quotes, end_s=30)
     frame = order_flow(run, BOOK, every="10s")
-    assert frame["ofi_lots"].to_list() == [5 + 4 + 3 + 7, -4 - 15 + 2, 0]
-    assert frame["ofi_qty"].to_list() == pytest.approx([1.9, -1.7, 0])
-    assert frame["mid_move_ticks"].to_list() == [1.0, -1.0, 0.0]
+    assert frame["ofi_lots"].to_list() == [5 + 4 + 3 + 7, -4 - 15 + 2, 9 - 5]
+    assert frame["ofi_qty"].to_list() == pytest.approx([1.9, -1.7, 0.4])
+    assert frame["mid_move_ticks"].to_list() == [1.0, -1.0, 0.5]
 
 
 def test_order_flow_slope_is_one_over_twice_the_depth():
