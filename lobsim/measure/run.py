@@ -92,6 +92,7 @@ class Run:
         self._parts: dict[str, list[Path]] = {table: [] for table in TABLES}
         self._frames: dict[str, pl.DataFrame] = {}
         self._rows = dict.fromkeys(TABLES, 0)
+        self.kept_changes: dict[int, pl.DataFrame] | None = None  # see `lobsim.measure.books.changes_kept`
         try:
             self._take_manifest()
         except (KeyError, TypeError, ValueError, AttributeError, LobsimError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,8 @@ from lobsim.events import (
     SubmitOrder,
     Trade,
 )
-from lobsim.measure import book_at
+from lobsim.measure import book_at, depth
+from lobsim.measure.books import changes_kept
 from lobsim.testing.strategies import Range, command_lists
 from tests.measure.recording import MemoryRecorder, apply, drive, totals
 
@@ -173,3 +175,18 @@ def test_replaced_order_leaves_what_was_open_where_it_stood(keyframes):
         ],
         keyframes,
     )
+
+
+@settings(deadline=None, max_examples=30)
+@given(commands=command_lists(), times=st.lists(st.integers(0, 400), min_size=1, max_size=5))
+def test_kept_changes_give_the_same_books(commands, times):
+    recorder = MemoryRecorder()
+    drive(commands, recorder, keyframes=[3])
+    run = recorder.run()
+    plain = depth(run, None, ["5"], at=times)
+    with changes_kept(run):
+        for _ in range(2):
+            assert depth(run, None, ["5"], at=times).equals(plain)
+            assert depth(run, "ALT-USDT", ["5"], at=times).equals(plain.filter(pl.col("instrument") == "ALT-USDT"))
+        assert set(run.kept_changes) == {0, 1}
+    assert run.kept_changes is None

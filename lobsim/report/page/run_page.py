@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lobsim.measure import Run, scorecard
+from lobsim.measure.books import changes_kept
 from lobsim.measure.measures import Figures
 from lobsim.measure.study import Path
 from lobsim.report.explain import score_section
@@ -30,10 +31,11 @@ def page_of(study: Figures) -> Page:
     run = study.run
     title, notes = scenario_words(run)
     about = notes if len(notes) <= MAX_NOTES else f"{notes[:MAX_NOTES]} ..."
+    with changes_kept(run):
+        books = [book_picture.section(study), *series.sections(study)]
     sections = [
         prices.section(study),
-        book_picture.section(study),
-        *series.sections(study),
+        *books,
         _scorecard(study),
         _instruments(study),
     ]
@@ -48,7 +50,8 @@ def _scorecard(study: Figures) -> Section:
     found = score_section(scores)
     lead = "Each figure of the real event beside the simulated one, with the band that counts as agreement."
     header = ("figure", *found.header[1:-1], "verdict")
-    return Section("scorecard", found.title, lead, [Table(header, found.rows, left=found.left, sortable=True)])
+    bad = [place for place, score in enumerate(scores) if score.simulated is not None and not score.inside]
+    return Section("scorecard", found.title, lead, [Table(header, found.rows, left=found.left, bad=bad)])
 
 
 def _instruments(study: Figures) -> Section:
