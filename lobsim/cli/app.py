@@ -103,10 +103,15 @@ def lobsim(
     lobsim scenarios                    what there is to run
     lobsim replay liquidity-vacuum      run it: a flash crash in half a minute
     lobsim explain runs/liquidity-vacuum-seed1
+    lobsim report runs/liquidity-vacuum-seed1 --open
     lobsim depth runs/liquidity-vacuum-seed1 --every 5m
     lobsim slippage runs/liquidity-vacuum-seed1 --notional 10e3 --at 20:55:00Z
+    lobsim ablate oct-2025-small        what each mechanism had to do with it
+    lobsim replay --help                each command has examples like these
 
+    A SCENARIO is a file, or the name of one that ships; a RUN is the folder that replay made of it.
     A moment is a UTC clock time such as 21:15:00Z, or a time since the run's start such as 45m.
+    lobsim --install-completion teaches your shell the names of scenarios, variants, runs and instruments.
     """
 
 
@@ -180,7 +185,10 @@ def replay(
     lobsim replay scenarios/liquidity-vacuum.toml
     lobsim replay liquidity-vacuum --seed 7 --set market_makers.withdrawal=false
     lobsim replay liquidity-vacuum --until 20m --json
+    lobsim replay oct-2025 --variant depeg-lags --out runs/lags
 
+    On a terminal it shows prices, the book, makers' margin levels and events while it runs, else a line every tenth.
+    Ctrl-C stops it; what was recorded until then can be read, and never looks finished.
     The same scenario and seed give the same run, to the last event: compare the digests.
     """
     from lobsim.cli.replaying import ReplayRequest, replay_and_show  # noqa: PLC0415 - each command loads what it needs
@@ -308,7 +316,8 @@ def check(
     """Check a scenario file and all its variants without running them; every fault is named at once.
 
     \b
-    lobsim check my-scenario.toml
+    lobsim check oct-2025
+    lobsim check oct-2025 --variant depeg-lags --set let.shock=-0.2
     """
     from lobsim.cli.checking import check_and_show  # noqa: PLC0415
 

@@ -17,7 +17,13 @@ from lobsim.report.wording import amount, basis_points, percent, span
 from lobsim.scenario.shipped import shipped
 from tests.cli.conftest import SCENARIO
 
-COMMANDS = ["replay", "slippage", "depth", "check", "schema", "scenarios", "sweep", "ablate", "compare", "loop"]
+PANELS = {
+    "Run": ["scenarios", "replay"],
+    "Look at a run": ["explain", "report", "depth", "slippage", "measures", "compare"],
+    "Study many runs": ["sweep", "ablate"],
+    "Check and calculate": ["check", "schema", "loop"],
+}
+COMMANDS = [name for names in PANELS.values() for name in names]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,6 +43,19 @@ def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
     said = capsys.readouterr().out
     assert all(command in said for command in COMMANDS)
+
+
+def test_commands_stand_under_what_one_wants(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    rest = capsys.readouterr().out.partition("Options")[2]
+    for panel, names in PANELS.items():
+        rest = rest.partition(f" {panel} ")[2]
+        assert rest
+        body = rest.partition("╰")[0]
+        found = [
+            words[1] for line in body.splitlines() if len(words := line.split()) > 1 and not line.startswith("│   ")
+        ]
+        assert [word for word in found if word in COMMANDS] == names
 
 
 def test_help_is_quick() -> None:
