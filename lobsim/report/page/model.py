@@ -27,7 +27,7 @@ class Table(NamedTuple):
     """Cells of text: the first `left` columns to the left, the others, numbers, to the right.
 
     keys: for a sortable table, one row of sort keys per row (None: sorts last); without them the number at the
-    beginning of a cell is its key, and cells without numbers sort as text.
+    beginning of a cell is its key, and cells without numbers sort as text. bad: rows whose last cell stands out.
     """
 
     header: Sequence[str]
@@ -37,6 +37,7 @@ class Table(NamedTuple):
     note: str = ""
     title: str = ""
     keys: Sequence[Sequence[float | None]] = ()
+    bad: Sequence[int] = ()
 
 
 class Widget(NamedTuple):

@@ -168,10 +168,10 @@ def _by_second(study: Figures, path: Path) -> list[charts.Line]:
     low[extremes["place"].to_numpy()] = extremes["low"].to_numpy()
     high[extremes["place"].to_numpy()] = extremes["high"].to_numpy()
     times = seconds * NS_PER_S
-    return [
+    return [  # the average first: the slider below the chart shows the first line
+        charts.Line("average of 60 s", times, timeline.at_moments(path.vwap, seconds) * step, "ink", width=2),
         charts.Line("highest trade", times, high * step, "s6", dots=True, width=2.5),
         charts.Line("lowest trade", times, low * step, "s2", dots=True, width=2.5),
-        charts.Line("average of 60 s", times, timeline.at_moments(path.vwap, seconds) * step, "ink", width=2),
     ]
 
 

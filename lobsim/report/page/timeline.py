@@ -18,6 +18,7 @@ MOST_COARSE = 1800
 
 _ALL_FINE_S = 7200
 _SMALL_PART = 0.4
+_LEAST_MILESTONES = 2
 _FIRST_LOOK_NS = 5 * NS_PER_MINUTE
 
 
@@ -30,9 +31,16 @@ def marks(study: Figures) -> list[Mark]:
 
 
 def crash(study: Figures) -> tuple[int, int] | None:
-    """From the first to the last milestone before prices recover; None where nothing happened."""
+    """From the first to the last milestone; a recovery that takes longer than the crash is left out.
+
+    None where nothing happened.
+    """
     times = [one.time_ns for one in study.milestones if one.name != "half_recovered"]
-    return (min(times), max(times)) if len(times) > 1 else None
+    if len(times) < _LEAST_MILESTONES:
+        return None
+    begin, last = min(times), max(times)
+    halves = (one.time_ns for one in study.milestones if one.name == "half_recovered")
+    return begin, max((half for half in halves if half - last <= last - begin), default=last)
 
 
 def ranges(study: Figures) -> list[tuple[str, int, int]]:

@@ -131,22 +131,29 @@
   };
 
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
-  const resolved = async (value) => {
-    if (Array.isArray(value)) {
-      if (value.length > 64 && value.every((one) => typeof one !== "object" || one === null)) return value;
-      return Promise.all(value.map(resolved));
-    }
+  const plainArray = (value) => value.length > 64 && value.every((one) => typeof one !== "object" || one === null);
+  const rowsOf = (value) => value.length > 64 && value.every(Array.isArray);
+  const each = (value, change) => Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, change(inner)]));
+  // Numbers unpacked and formatters found: once for each chart.
+  const unpacked = async (value) => {
+    if (Array.isArray(value)) return plainArray(value) || rowsOf(value) ? value : Promise.all(value.map(unpacked));
     if (value === null || typeof value !== "object") return value;
-    if (value.$color) return colour(value.$color);
     if (value.$fn) return formatterOf(value.$fn);
     if (value.$pack) return Array.from(await unpack(value.$pack));
     if (value.$points) {
       const columns = await Promise.all(value.$points.map(unpack));
       return Array.from(columns[0], (_, row) => columns.map((column) => (Number.isNaN(column[row]) ? null : column[row])));
     }
-    const entries = await Promise.all(Object.entries(value).map(async ([key, inner]) => [key, await resolved(inner)]));
+    const entries = await Promise.all(Object.entries(value).map(async ([key, inner]) => [key, await unpacked(inner)]));
     return Object.fromEntries(entries);
   };
+  // Colours of the theme of the moment: whenever a chart is painted.
+  const coloured = (value) => {
+    if (Array.isArray(value)) return plainArray(value) || rowsOf(value) ? value : value.map(coloured);
+    if (value === null || typeof value !== "object") return value;
+    return value.$color ? colour(value.$color) : each(value, coloured);
+  };
+  const resolved = async (value) => coloured(await unpacked(value));
 
   // --- charts --------------------------------------------------------------------------------------------------------
 
@@ -212,9 +219,9 @@
     element.dataset.state = "drawing";
     const { $group: group, $ranges: _, $first: __, $marks: marks, ...option } = dataOf(id);
     const chart = echarts.init(element, null, { renderer: "canvas", useDirtyRect: false });
-    const one = { element, chart, option, group, marks };
+    const one = { element, chart, option: await unpacked(option), group, marks };
     drawn.set(id, one);
-    await paint(one);
+    paint(one);
     let quiet = false;
     let later = 0;
     chart.on("datazoom", () => {
@@ -233,8 +240,8 @@
     });
     element.dataset.state = "drawn";
   };
-  const paint = async (one) => {
-    const option = themed(await resolved(one.option));
+  const paint = (one) => {
+    const option = themed(coloured(one.option));
     if (one.marks && option.series.length) option.series[0].markLine = markLine(one, option.xAxis[0]);
     one.chart.setOption(zoomed(option, one.group && ranges.get(one.group)), { notMerge: true });
   };
@@ -296,7 +303,10 @@
       }
     });
     for (const part of parts) { seen.observe(part); if (part.dataset.part === "chart") sized.observe(part); }
-    window.addEventListener("beforeprint", () => lobsim.drawAll());
+    // Paper is white: what is drawn is painted light for as long as it is printed.
+    let before;
+    window.addEventListener("beforeprint", () => { before = root.dataset.theme || ""; root.dataset.theme = "light"; retheme(); lobsim.drawAll(); });
+    window.addEventListener("afterprint", () => { if (before) root.dataset.theme = before; else delete root.dataset.theme; retheme(); });
   };
 
   // --- shared time range ---------------------------------------------------------------------------------------------
@@ -363,9 +373,9 @@
   };
 
   const theme = () => root.dataset.theme || (dark.matches ? "dark" : "light");
-  const retheme = async () => {
+  const retheme = () => {
     byId("theme").textContent = theme() === "dark" ? "Light" : "Dark";
-    for (const one of drawn.values()) await paint(one);
+    for (const one of drawn.values()) paint(one);
     for (const listener of listeners) listener(theme());
   };
   const remembered = (value) => {
