@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,10 @@ STEP = "10s"
 YEAR_NS = 365 * NS_PER_DAY
 BPS = 10_000
 MAX_INTERVALS = 10_000_000
+
+_QUOTE_COLUMNS = ("time_ns", "bid_ticks", "bid_lots", "ask_ticks", "ask_lots")
+_TRADE_COLUMNS = ("seq", "time_ns", "price_ticks", "qty_lots", "aggressor_side", "purpose", "taker_order_id")
+_taken_apart: WeakKeyDictionary[Run, dict[str, dict[str, pl.DataFrame]]] = WeakKeyDictionary()
 
 
 class Quotes(NamedTuple):
@@ -95,18 +100,31 @@ def sums(values: npt.NDArray[Any], intervals: Ints, count: int) -> Floats:
 
 
 def quotes_of(run: Run, one: Instrument) -> Quotes:
-    """The quotes of one instrument, in order. Complexity: O(rows of `quotes`)."""
-    columns = ("time_ns", "bid_ticks", "bid_lots", "ask_ticks", "ask_lots")
-    mine = run.scan("quotes").filter(pl.col("instrument_id") == one.instrument_id)
-    frame = run.collect(mine.select(columns)).fill_null(0)
-    time_ns, bid, bid_lots, ask, ask_lots = (frame[name].to_numpy() for name in columns)
+    """The quotes of one instrument, in order."""
+    frame = _of_instrument(run, one, "quotes", _QUOTE_COLUMNS).fill_null(0)
+    time_ns, bid, bid_lots, ask, ask_lots = (frame[name].to_numpy() for name in _QUOTE_COLUMNS)
     return Quotes(time_ns, bid, np.where(bid > 0, bid_lots, 0), ask, np.where(ask > 0, ask_lots, 0))
 
 
 def trades_of(run: Run, one: Instrument) -> pl.DataFrame:
     """``seq time_ns price_ticks qty_lots aggressor_side purpose taker_order_id`` of one instrument's trades."""
-    columns = ("seq", "time_ns", "price_ticks", "qty_lots", "aggressor_side", "purpose", "taker_order_id")
-    return run.collect(run.scan("trades").filter(pl.col("instrument_id") == one.instrument_id).select(columns))
+    return _of_instrument(run, one, "trades", _TRADE_COLUMNS)
+
+
+def _of_instrument(run: Run, one: Instrument, table: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    """One instrument's rows, in order. A table that fits into memory is read and taken apart once per run."""
+    rows = run.scan(table).select("instrument_id", *columns)
+    if run.rows(table) > run.max_rows:
+        return run.collect(rows.filter(pl.col("instrument_id") == one.instrument_id).drop("instrument_id"))
+    tables = _taken_apart.setdefault(run, {})
+    if table not in tables:
+        whole = run.collect(rows)
+        parts = whole.partition_by("instrument_id", as_dict=True, maintain_order=True, include_key=False)
+        empty = whole.clear().drop("instrument_id")
+        tables[table] = {
+            name: parts.get((instrument.instrument_id,), empty) for name, instrument in run.instruments.items()
+        }
+    return tables[table][one.name]
 
 
 def notional_of(trades: pl.DataFrame, one: Instrument) -> Floats:

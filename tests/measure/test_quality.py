@@ -165,6 +165,8 @@ def test_order_flow_slope_is_one_over_twice_the_depth():
 def test_order_flow_without_a_fit():
     still = order_flow_fit(market([(0, 100, 5, 102, 5)], end_s=60), BOOK).row(0, named=True)
     assert (still["intervals"], still["slope_ticks_per_lot"], still["r_squared"]) == (6, None, None)
+    two = order_flow_fit(market([(0, 100, 5, 102, 5), (15, 101, 7, 102, 5)], end_s=20), BOOK).row(0, named=True)
+    assert (two["intervals"], two["slope_ticks_per_lot"]) == (2, None)
     growing = [(second, 100, 5 + second**2, 102, 5) for second in range(0, 60, 10)]
     flat = order_flow_fit(market(growing, end_s=60), BOOK).row(0, named=True)
     assert (flat["slope_ticks_per_lot"], flat["intercept_ticks"], flat["r_squared"]) == (0, 0, None)
@@ -190,6 +192,7 @@ def test_volatility_takes_the_last_mid_there_was():
     quotes = [(3, 99, 1, 101, 1), (11, None, 0, 101, 1), (25, 199, 1, 201, 1)]
     row = realised_volatility(market(quotes, end_s=40), BOOK).row(0, named=True)
     assert (row["returns"], row["volatility"]) == (3, pytest.approx(log(2)))  # 10-20 s: 0, 20-30 s: ln 2, 30-40 s: 0
+    assert row["volatility_annualised"] == pytest.approx(log(2) * sqrt(365 * 86_400 / 30))
     trades = [(5, BUY, 100, 1, Purpose.NOISE), (35, SELL, 50, 1, Purpose.NOISE)]
     by_trades = realised_volatility(market(quotes, trades, end_s=40), BOOK, price="trade").row(0, named=True)
     assert (by_trades["returns"], by_trades["volatility"]) == (3, pytest.approx(log(2)))
@@ -281,6 +284,10 @@ def test_drawdown_by_hand():
         "half_recovery_s": 7.0,
         "full_recovery_s": None,
     }
+    higher = [(0, 100), (1, 50), (2, 200), (3, 150)]
+    row = drawdown(market(trades=[(n, SELL, price, 1, Purpose.NOISE) for n, price in higher]), BOOK).row(0, named=True)
+    assert (row["drawdown"], row["peak_price"], row["peak_time_ns"], row["trough_price"]) == (0.5, 1.0, 0, 0.5)
+    assert (row["recovered_share"], row["half_recovery_s"], row["full_recovery_s"]) == (2.0, 1.0, 1.0)
     rising = market(trades=[(0, BUY, 90, 1, Purpose.NOISE), (1, BUY, 100, 1, Purpose.NOISE)], end_s=20)
     assert drawdown(rising, BOOK).row(0)[1:3] == (0.0, None)
 
@@ -337,6 +344,12 @@ def test_one_table_has_what_the_functions_say():
     assert found["volatility"] == realised_volatility(run, BOOK, every="5s")["volatility"][0]
     assert found["spread_half_life"] == resiliency(run, BOOK)["spread_half_life_s"][0]
     assert found["drawdown"] == 0
+
+
+def test_a_run_too_large_for_memory_is_read_instrument_by_instrument():
+    whole, large = recovering(), recovering()
+    large.max_rows = 0
+    assert market_quality(large).equals(market_quality(whole))
 
 
 def test_a_run_that_ends_with_its_only_trade():
