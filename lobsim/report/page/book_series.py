@@ -181,9 +181,10 @@ def _depth(study: Figures, times: Ints, books: dict[str, BookFigures]) -> Sectio
         options.append((name, _depth_charts(study, times, one.depth, f"depth-{place}", name)))
     shown = [option for option in options if option[1]]
     money = study.run.numeraire or "quote currency"
+    crashed = timeline.crash(study) is not None
     lead = (
-        f"How much {money} waits to buy (above) and to sell (below) near the price. In a vacuum the lines of the bids "
-        "drop by powers of ten: the scale is logarithmic."
+        f"How much {money} waits to buy (above) and to sell (below) near the price, on a logarithmic scale."
+        f"{' In the vacuum it drops by powers of ten: there is hardly anybody left to trade with.' * crashed}"
     )
     note = (
         f"{how_often(study)} Displayed orders within so many percent of the mid price, bands add up. The bottom line "

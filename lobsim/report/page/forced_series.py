@@ -77,7 +77,7 @@ def makers(study: Figures) -> Section:
     )
     without = len(study.accounts_of_kind(MAKER)) - len(levels)
     owing = f" {without} of the makers never owed anything and are not drawn." if levels and without else ""
-    note = f"Levels and leverage above {MOST_LEVEL:g} are cut off.{owing}"
+    note = f"Levels and leverage above {MOST_LEVEL:g} are cut off, and levels below -1.{owing}"
     return Section("makers", "Market makers", lead, parts, note if parts else "")
 
 
@@ -137,7 +137,7 @@ def _bids_left(study: Figures, left: Floats) -> Chart:
     times = seconds * NS_PER_S
     low, middle, high = quantiles(left[:, seconds])
     ends = np.array([0, study.run.end_ns], dtype=np.int64)
-    lines = [charts.Line("median market", times, middle, "bid", width=2)]
+    lines = [charts.Line("median market" if len(left) > 1 else "their bids", times, middle, "bid", width=2)]
     if len(left) > 1:
         lines.append(charts.Line("market with the fewest", times, low, "s10", width=1))
         lines.append(charts.Line("market with the most", times, high, "s10", width=1, dashed=True))
