@@ -326,6 +326,7 @@ def test_an_order_that_differs_is_called_out(tmp_path: Path) -> None:
     assert told[0] == "Order that differs:"
     assert told[1].startswith("Loans on the stablecoin liquidated: before market makers' accounts liquidated in [1]")
     assert tables.reversals([made(20, 90), made(30, 95)]) == []
+    assert tables.reversals([made(20, 90), made(33, 30)]) == []  # within 5 s there is no order
 
 
 def test_scorecards_stand_side_by_side(tmp_path: Path) -> None:

@@ -314,7 +314,8 @@ def test_shares_on_the_page_sum_to_the_fall(tmp_path: Path) -> None:
     assert chart.option["yAxis"]["data"][0] == SHOCK
     assert chart.option["yAxis"]["data"][-1] == EVERYTHING
     sizes = {item["name"]: item["size"] for one in chart.option["series"][1:] for item in one["data"]}
-    shares = {one.name: one.share.value for one in found.shares}
+    shares = {one.name: one.share.value for one in sorted(found.shares, key=lambda one: -one.share.value)}
+    assert chart.option["yAxis"]["data"][1:-1] == list(shares)
     assert found.shock is not None
     assert sizes[SHOCK] == pytest.approx(found.shock.mean.value)
     assert {name: sizes[name] for name in shares} == pytest.approx(shares)

@@ -91,11 +91,11 @@ def maker_margin(study: Figures) -> Line:
     levels = []
     for (account_id,), part in rows.partition_by("account_id", as_dict=True, maintain_order=True).items():
         series = np.full(study.seconds, np.nan)
-        known = part["margin_level_ppm"].cast(pl.Float64).fill_null(np.inf)  # null: owes nothing, until it does
+        known = part["margin_level_ppm"].cast(pl.Float64).fill_null(np.inf)  # owes nothing: no level, until it does
         series[part["second"].to_numpy()] = known.to_numpy() / 1e6
         series = carried(series)
         series[ends.get(account_id, study.seconds) + 1 :] = np.nan
-        levels.append(np.where(np.isinf(series), np.nan, series))
+        levels.append(series)
     return Line(_seconds(study), median_of(np.stack(levels))) if levels else NO_LINE
 
 
