@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from lobsim.cli import main
 from lobsim.cli.stopping import stoppable
+from lobsim.events import Event
 from lobsim.measure import read_run
 from lobsim.scenario import load_scenario
 from lobsim.scenario.build import Simulation
@@ -72,10 +74,36 @@ def test_an_interrupted_run_holds_what_the_whole_one_has_until_then(tmp_path: Pa
             assert rows.height == whole.orders.filter(whole.orders["time_ns"] <= part.end_ns).height
 
 
-def test_a_signal_before_the_clock_starts_stops_at_once() -> None:
-    with stoppable() as stopper, pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGTERM)
-    assert stopper.asked
+def test_a_signal_within_an_event_waits_until_it_is_recorded(tmp_path: Path) -> None:
+    with stoppable() as stopper:
+        recorded_at: list[int] = []
+
+        def begin(simulation: Simulation) -> None:
+            stopper.watch(simulation)
+            record = simulation.proxy.events
+
+            def interrupted(instrument_id: int, events: Sequence[Event]) -> None:
+                if simulation.clock.now > NS_PER_S and not recorded_at:
+                    recorded_at.append(simulation.clock.now)
+                    signal.raise_signal(signal.SIGINT)
+                record(instrument_id, events)
+
+            simulation.proxy.events = interrupted
+
+        with pytest.raises(KeyboardInterrupt):
+            load_scenario(SCENARIO).replay(out=tmp_path / "run", on_start=begin)
+    run = read_run(tmp_path / "run")
+    assert [run.end_ns] == recorded_at
+    assert run.orders["time_ns"].max() == run.end_ns
+
+
+def test_a_signal_before_the_clock_starts_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lobsim.cli.stopping._PATIENCE_S", -1.0)
+    with stoppable() as stopper:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        assert stopper.asked
+        signal.raise_signal(signal.SIGTERM)  # later ones, however late, do nothing: all is being closed
 
 
 def test_a_signal_when_only_the_closing_is_left_lets_it_finish(tmp_path: Path) -> None:
