@@ -248,14 +248,18 @@ def test_no_return_has_no_rate():
     assert return_rate(pl.Series([0.1**k for k in range(9)]).to_numpy(), 1.0) == (None, None)
 
 
-def test_depth_that_comes_back():
+def replenished():
     """40 of 50 lots are sold into at 10 s; 10 lots come back every 5 s, the last at 30 s."""
     orders = [SubmitOrder(1, BUY, 50, 1000), SubmitOrder(2, SELL, 99, 1002), SubmitOrder(3, SELL, 40, None, 10 * S)]
     orders += [SubmitOrder(4 + n, BUY, 10, 1000, (15 + 5 * n) * S) for n in range(4)]
     orders += [SubmitOrder(20, BUY, 1, 900, 100 * S)]
     recorder = MemoryRecorder()
     drive(orders, recorder)
-    run = recorder.run()
+    return recorder.run()
+
+
+def test_depth_that_comes_back():
+    run = replenished()
     profile = recovery_profile(run, BOOK, window="30s", steps=6)
     assert profile["missing_lots"].to_list() == [40, 30, 20, 10, 0, 0, 0]
     assert profile["missing_qty"].to_list() == pytest.approx([4, 3, 2, 1, 0, 0, 0])
@@ -344,6 +348,16 @@ def test_one_table_has_what_the_functions_say():
     assert found["volatility"] == realised_volatility(run, BOOK, every="5s")["volatility"][0]
     assert found["spread_half_life"] == resiliency(run, BOOK)["spread_half_life_s"][0]
     assert found["drawdown"] == 0
+    run = replenished()
+    found = dict(market_quality(run, BOOK, every="20s").select("measure", "value").rows())
+    # 50, 30, 50, 50, 50 and 51 lots bid at 0, 20 ... 100 s, of which the last one is not within 1 %
+    five = [(bid - 99) / (bid + 99) for bid in (50, 30, 50, 50, 50, 51)]
+    near = [(bid - 99) / (bid + 99) for bid in (50, 30, 50, 50, 50, 50)]
+    assert found["imbalance_5_levels"] == pytest.approx(sum(five) / 6)
+    assert found["imbalance_1_pct"] == pytest.approx(sum(near) / 6)
+    assert found["imbalance_best"] == best_imbalance(run, BOOK)["imbalance"][0]
+    assert found["replenished_share"] == 1
+    assert found["depth_half_life"] == resiliency(run, BOOK)["depth_half_life_s"][0]
 
 
 def test_a_run_too_large_for_memory_is_read_instrument_by_instrument():
