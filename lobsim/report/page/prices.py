@@ -74,16 +74,16 @@ def _milestones(study: Figures) -> Table | None:
     if not found.rows:
         return None
     rows = [
-        (str(place), title, clock, after, size, link)
+        (f"{place}. {title}", clock, after, size, link)
         for place, (clock, after, link, title, size) in enumerate(found.rows, start=1)
     ]
     since = "after the shock" if study.shock_ns is not None else "after the start"
-    header = ("", "", "UTC", since, "in all", "link")
+    header = ("", "UTC", since, "in all", "link")
     note = (
         "A milestone is the moment at which a tenth of all that it came to had happened. Link: place in the published "
         f"account of 10 October 2025. {found.note}"
     )
-    return Table(header, rows, left=2, note=note.strip(), title="What happened, in order")
+    return Table(header, rows, note=note.strip(), title="What happened, in order")
 
 
 def _group(study: Figures, chart_id: str, group: str, paths: Sequence[Path], *, first: bool = False) -> Chart:

@@ -240,8 +240,10 @@
     });
     element.dataset.state = "drawn";
   };
+  const NARROW = 480; // pixels: a phone, where names of categories get less room than bars
   const paint = (one) => {
     const option = themed(coloured(one.option));
+    if (one.chart.getWidth() < NARROW) for (const axis of option.yAxis) if (axis.type === "category") axis.axisLabel.width = Math.min(axis.axisLabel.width || 100, 88);
     if (one.marks && option.series.length) option.series[0].markLine = markLine(one, option.xAxis[0]);
     one.chart.setOption(zoomed(option, one.group && ranges.get(one.group)), { notMerge: true });
   };
@@ -268,7 +270,7 @@
         return {
           xAxis: ms, name,
           lineStyle: { color: colour(shade), type: "dashed", width: 1, opacity: 0.5 },
-          label: { show, formatter: () => text(groups[place].labels), color: colour(shade), fontSize: 11, distance: 3, position: "end", align: groups[place].labels.length > 1 ? "left" : "center" },
+          label: { show, formatter: () => text(groups[place].labels), color: colour(shade), opacity: 1, fontSize: 11, distance: 3, position: "end", align: groups[place].labels.length > 1 ? "left" : "center" },
         };
       }),
     };
