@@ -24,6 +24,7 @@ from lobsim.report.page.compare_series import (
     Line,
     bid_depth,
     depth_step,
+    focus_average,
     focus_price,
     liquidated,
     maker_margin,
@@ -256,7 +257,12 @@ def test_spans_have_units_that_people_read() -> None:
 def test_lines_on_the_page_are_the_series_of_the_runs(two: list[Run]) -> None:
     charts = charts_of(compare_page(two))
     names = run_names(two)
-    for chart, of in (("prices", focus_price), ("liquidated-all-kinds", liquidated), ("stablecoin", stablecoin_price)):
+    for chart, of in (
+        ("prices", focus_average),
+        ("prices-last", focus_price),
+        ("liquidated-all-kinds", liquidated),
+        ("stablecoin", stablecoin_price),
+    ):
         shown = lines_of(charts[chart])
         assert list(shown) == names
         for name, run in zip(names, two, strict=True):

@@ -16,6 +16,7 @@ from lobsim.report.page.compare_series import (
     Line,
     bid_depth,
     depth_step,
+    focus_average,
     focus_price,
     lines_of,
     liquidated,
@@ -139,18 +140,24 @@ def _runs(studies: Sequence[Figures], names: Sequence[str]) -> Section:
 
 
 def _prices(studies: Sequence[Figures], names: Sequence[str], span: Span) -> Section:
-    lines = lines_of(studies, focus_price)
-    parts: list[Chart | Table] = []
-    if not all(line.empty for line in lines):
-        chart = _chart("prices", names, lines, span, Axis("% of the price before the shock", "number"), zoom=True)
-        parts.append(chart._replace(label="Median price of each run's instruments in percent of the price before"))
+    axis = Axis("% of the price before", "number", low=0)
+    options = []
+    for slug, label, of in (
+        ("prices", "average of the last 60 s", focus_average),
+        ("prices-last", "last price of every second", focus_price),
+    ):
+        lines = lines_of(studies, of)
+        if not all(line.empty for line in lines):
+            chart = _chart(slug, names, lines, span, axis, zoom=True)
+            options.append((label, [chart._replace(label=f"Median price of each run, {label}")]))
+    parts: list[Chart | Table | Choice] = [Choice("price-choice", "Show", options)] if options else []
     falls = tables.falls_table(studies)
     if falls is not None:
         parts.append(falls)
     return Section(
         "price",
         "Prices",
-        "The median instrument of the focus group: last price in percent of the price before the shock, every second.",
+        "The median instrument of the focus group, in percent of its price before the shock.",
         parts,
     )
 

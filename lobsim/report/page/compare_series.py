@@ -51,6 +51,16 @@ def focus_price(study: Figures) -> Line:
     return Line(_seconds(study), median_of(shares))
 
 
+def focus_average(study: Figures) -> Line:
+    """The same of the trailing VWAP of 60 s, which milestones are read off: without the bounces of single trades."""
+    paths = study.paths_of(study.focus)
+    if not paths:
+        return NO_LINE
+    return Line(
+        _seconds(study), median_of(np.stack([path.vwap / path.reference * 100 for path in paths if path.reference]))
+    )
+
+
 def stablecoin_price(study: Figures) -> Line:
     """Last price of the stablecoin on the exchange that is looked at, in what it is quoted in."""
     names = study.group(STABLECOIN)

@@ -28,13 +28,12 @@ SCALES: Mapping[str, tuple[str, float]] = {
     "to_low": ("time from 10 % down to the low", 0.5),
     "half_recovery": ("time to make up half of the fall", 0.5),
     "depth_lost": ("share of bids near the price that was lost", 0.10),
-    "low_before_stablecoin": ("lead of the low over the stablecoin's", 0.5),
 }
 """Outcomes that a headline may speak of, by importance: their names, and how far apart two must be to be worth a word:
 fractions by so many hundredths, all others by so large a part of the larger one."""
 
 _MOST_REVERSALS = 3
-_MOST_SETTINGS = 300
+_MOST_SETTINGS = 100
 _MOST_NAMES = 6
 
 

@@ -67,7 +67,8 @@ def aligned_lines(
 ) -> dict[str, Any]:
     """One line per run over the time since the shock; a run without the series keeps its colour for the other charts.
 
-    reference: named values drawn across. ranges: buttons (name, from, to) in seconds after the shock.
+    reference: named values drawn across. ranges: buttons (name, from, to) in seconds after the shock; the last one is
+    what is shown first.
     """
     option = bars([], {}, axis)
     shown = [(place, name, line) for place, (name, line) in enumerate(zip(names, lines, strict=True)) if not line.empty]
@@ -81,7 +82,11 @@ def aligned_lines(
         "splitLine": {"show": False},
     }
     option["xAxis"]["axisLine"] = option["yAxis"]["axisLine"] = {"onZero": False}
-    option["yAxis"] |= {"nameGap": 12, "axisLine": {"show": False, "onZero": False}}
+    option["yAxis"] |= {
+        "nameGap": 12,
+        "scale": axis.low is None and not axis.log,
+        "axisLine": {"show": False, "onZero": False},
+    }
     option["tooltip"] |= {"axisPointer": {"type": "line"}}
     step = fitting_step([line.values for _, _, line in shown], log=axis.log)
     option["series"] = [
@@ -99,6 +104,7 @@ def aligned_lines(
         option["grid"]["bottom"] = 40
     if ranges:
         option["$ranges"] = [[name, span.share(begin), span.share(end)] for name, begin, end in ranges]
+        option["$first"] = len(ranges) - 1
     return option
 
 
