@@ -65,7 +65,13 @@ class Books(World):
 
 
 def world(
-    folder: Path, falls: dict[str, int], *, shock_s: int | None = SHOCK_S, toml: str = "", **changes: object
+    folder: Path,
+    falls: dict[str, int],
+    *,
+    shock_s: int | None = SHOCK_S,
+    toml: str = "",
+    sold: float = 750.0,
+    **changes: object,
 ) -> Run:
     """Coins that cost 100 before the shock and fall to what `falls` says 60 s after it, with a stablecoin at 1."""
     made = Books(**changes)
@@ -73,7 +79,7 @@ def world(
         made.path(book, {1: 10_000, SHOCK_S + 60: low, SHOCK_S + 120: (10_000 + low) // 2}, SHOCK_S + 300)
     made.path("USDE-USDT", {1: 100, SHOCK_S + 90: 70}, SHOCK_S + 300)
     made.credit(SHOCK_S + 70, "loan_liquidation", 3, "USDE", 1, 250.0)
-    made.credit(SHOCK_S + 80, "account_liquidation_sale", 1, "A", 1, 750.0)
+    made.credit(SHOCK_S + 80, "account_liquidation_sale", 1, "A", 1, sold)
     made.leverage(SHOCK_S - 60, 1, 2.0)
     made.leverage(SHOCK_S + 60, 1, 3.0)
     return placed(made.run(shock_s=shock_s), folder, toml or "[scenario]\nname = 'world'\n")
@@ -294,6 +300,14 @@ def test_contrasts_are_the_largest_differences_of_the_outcomes(two: list[Run]) -
         assert (one.low_value, one.high_value) == (min(values), max(values))
         assert (values[one.low], values[one.high]) == (one.low_value, one.high_value)
     assert [one.steps for one in ranked] == sorted((one.steps for one in ranked), reverse=True)
+
+
+def test_amounts_of_different_markets_are_no_headline(tmp_path: Path) -> None:
+    runs = [world(tmp_path / "one", {"A-USDT": 2_000}), world(tmp_path / "other", {"A-USDT": 8_000}, sold=1)]
+    assert "liquidated" in {one.outcome for one in tables.contrasts(compare(runs))}
+    del runs[1].instruments["A-USDT-OTHER"]
+    runs[1].groups = {}
+    assert "liquidated" not in {one.outcome for one in tables.contrasts(compare(runs))}
 
 
 def test_the_same_run_twice_is_the_same_run(tmp_path: Path, recorded: Path) -> None:

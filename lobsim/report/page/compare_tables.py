@@ -54,14 +54,14 @@ def letters(count: int) -> list[str]:
 
 
 def contrasts(found: Comparison) -> list[Contrast]:
-    """Outcomes of `SCALES` that differ, the furthest apart first; amounts only where all are in one currency."""
-    one_currency = len({run.numeraire for run in found.runs}) == 1
+    """Outcomes of `SCALES` that differ, the furthest apart first; amounts only of the same markets in one currency."""
+    same_money = len({(run.numeraire, frozenset(run.instruments)) for run in found.runs}) == 1
     rows = {row.outcome: row for row in found.outcomes}
     made = []
     for outcome, (_, scale) in SCALES.items():
         row = rows.get(outcome)
         known = [(value, place) for place, value in enumerate(row.values) if value is not None] if row else []
-        if len(known) < 2 or (unit_of(outcome) == "money" and not one_currency):
+        if len(known) < 2 or (unit_of(outcome) == "money" and not same_money):
             continue
         (low, low_place), (high, high_place) = min(known), max(known)
         apart = high - low if unit_of(outcome) in words.FRACTIONS else (high - low) / max(abs(low), abs(high), 1e-12)
