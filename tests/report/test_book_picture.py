@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from lobsim.events import CancelOrder, Purpose, Side, SubmitOrder
 from lobsim.measure import book_at
-from lobsim.measure.books import Levels
+from lobsim.measure.book_frames import View, book_frames
 from lobsim.measure.measures import Figures
 from lobsim.records import InstrumentInfo
 from lobsim.report.page import book_data, book_picture
@@ -64,18 +65,29 @@ def ladders_of(book):
     return found
 
 
-def crash(levels=3, start=1000, instruments=HEADER.instruments, group=None):
+def crash(levels=3, start=1000, instruments=HEADER.instruments, group=None, every=10):
     """A maker's bids are pulled at the shock, forced sales eat what is left until there are no bids at all."""
     groups = {} if group is None else {"groups": {group: ["ALT-USDT"]}, "focus": group}
     recorder = MemoryRecorder(HEADER._replace(instruments=instruments, **groups))
     commands = [SubmitOrder(n, BUY, 10, start - n) for n in range(1, levels + 1)]
     commands += [SubmitOrder(100 + n, SELL, 5, start + n, time_ns=5) for n in range(1, levels + 1)]
     commands += [SubmitOrder(200, BUY, 40, start // 5, time_ns=5), SubmitOrder(250, BUY, 5, PULLED, time_ns=5)]
-    commands += [SubmitOrder(201, SELL, 1, start - 1, time_ns=580 * S, purpose=Purpose.NOISE)]
-    sales = [(SHOCK_S + 10 * n, 10) for n in range(1, levels + 1)] + [(LOW_S, 39)]
+    commands += [SubmitOrder(201, SELL, 1, start - 1, time_ns=589 * S, purpose=Purpose.NOISE)]
+    sales = [(SHOCK_S + every * n, 10) for n in range(1, levels + 1)] + [(LOW_S, 39)]
     for number, (second, lots) in enumerate(sales):
         commands.append(SubmitOrder(300 + number, SELL, lots, start // 5, time_ns=second * S, purpose=Purpose.STOP_OUT))
-    commands.insert(-len(sales), CancelOrder(250, time_ns=605 * S))
+    if levels > book_picture.LEVELS:  # a level is pushed out, goes while it is out, and comes back later
+        last = start - book_picture.LEVELS
+        moves = [
+            SubmitOrder(500, BUY, 1, start, time_ns=575 * S),
+            CancelOrder(book_picture.LEVELS, time_ns=577 * S),
+            CancelOrder(500, time_ns=579 * S),
+            SubmitOrder(501, BUY, 10, last, time_ns=582 * S),
+            SubmitOrder(502, BUY, 1, start, time_ns=584 * S),
+            CancelOrder(502, time_ns=586 * S),
+        ]
+        commands = sorted(commands + moves, key=lambda command: command.time_ns or 0)
+    commands.insert(-len(sales), CancelOrder(250, time_ns=(SHOCK_S + 1) * S))
     commands.append(SubmitOrder(400, SELL, 1, 2 * start, time_ns=END_S * S))
     recorder.milestone(SHOCK_S * S, "shock A", -170_000, "ppm")
     drive(commands, recorder)
@@ -91,14 +103,16 @@ def crash(levels=3, start=1000, instruments=HEADER.instruments, group=None):
     keyframes=st.lists(st.integers(0, 100), max_size=2),
     shock=st.none() | st.integers(0, 300),
     chosen=st.sets(st.integers(0, 600), min_size=3, max_size=6),
+    levels=st.sampled_from([2, book_picture.LEVELS]),
 )
-def test_every_frame_is_the_book_of_its_moment(commands, keyframes, shock, chosen):
+def test_every_frame_is_the_book_of_its_moment(commands, keyframes, shock, chosen, levels):
     recorder = MemoryRecorder()
     if shock is not None:
         recorder.milestone(shock, "shock A", -170_000, "ppm")
     drive(commands, recorder, keyframes=keyframes)
     run = recorder.run()
-    data = data_of(run)
+    with mock.patch.object(book_picture, "LEVELS", levels):
+        data = data_of(run)
     assert [book["name"] for book in data["books"]] == ["ALT-USDT", "BTC-USDT"]
     book = data["books"][0]
     times = np.rint(times_of(data, book) * 1e6).astype(int).tolist()
@@ -116,7 +130,7 @@ def test_every_frame_is_the_book_of_its_moment(commands, keyframes, shock, chose
         depth = np.zeros(len(edges) - 1, dtype=np.int64)
         for number, side in enumerate((rebuilt.bids, rebuilt.asks)):
             shown = [level for level in side.pairs() if level[1]]
-            assert ladder[number] == shown[: book_picture.LEVELS]
+            assert ladder[number] == [level for level in shown[:levels] if level[0] < LIMIT]
             inside = [price * lots for price, lots in shown if abs(price - shown[0][0]) * 100 <= shown[0][0]]
             assert near[number][frame] == pytest.approx(sum(inside) * unit, rel=1e-3)
             for price, lots in shown:
@@ -128,6 +142,30 @@ def test_every_frame_is_the_book_of_its_moment(commands, keyframes, shock, chose
         assert (np.diff(cells[frame][order]) >= 0).all()
         traded = trades.filter(trades["time_ns"] <= time_ns)["price_ticks"]
         assert (int(last[frame]) == traded[-1]) if len(traded) else np.isnan(last[frame])
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    commands=st.lists(
+        st.tuples(st.sampled_from(Side), st.integers(1, 12), st.integers(1, 3), st.booleans()), min_size=1, max_size=40
+    ),
+    levels=st.integers(1, 4),
+)
+def test_changes_from_frame_to_frame_add_up_to_every_frame(commands, levels):
+    """Few prices and few lots: levels leave, are pushed out, and come back with the lots they had."""
+    recorder, steps = MemoryRecorder(), []
+    for number, (side, price, lots, pulled) in enumerate(commands):
+        steps.append(SubmitOrder(number, side, lots, price, time_ns=2 * number))
+        if pulled:
+            steps.append(CancelOrder(number // 2, time_ns=2 * number + 1))
+    drive(steps, recorder)
+    run = recorder.run()
+    times = np.arange(run.end_ns + 1)
+    (frames,) = book_frames(run, [View(run.instrument("ALT-USDT"), times, np.array([1, 20]), levels)])
+    packed = {"ladder": json.loads(json.dumps(book_data.pack_ladder(frames)))}
+    for time_ns, (bids, asks) in zip(times.tolist(), ladders_of(packed), strict=True):
+        rebuilt = book_at(run, "ALT-USDT", time_ns)
+        assert (bids, asks) == (rebuilt.bids.pairs()[:levels], rebuilt.asks.pairs()[:levels])
 
 
 def test_a_side_that_is_empty_has_no_levels_and_no_depth():
@@ -316,7 +354,7 @@ def shown(tmp_path_factory):
     path = browser_path()
     if path is None:
         pytest.skip("no browser: install chromium, or set LOBSIM_BROWSER to its program")
-    run = crash()
+    run = crash(levels=20, every=4)
     file = tmp_path_factory.mktemp("page") / "page.html"
     file.write_text(render(page(section(Figures(run)))), encoding="utf-8")
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -370,7 +408,9 @@ def test_the_slider_moves_the_ladder(shown, width, height, scheme):
     tab, failed = start(width, height, scheme)
     frames = int(tab.get_attribute(".book input[type=range]", "max")) + 1
     seen = set()
-    for place in (1, frames // 8, frames // 4, frames // 2, frames - 1):
+    times = unpack(data_of(run)["times"])
+    moved = [int(np.searchsorted(times, second * 1000)) for second in (576, 578, 580, 583, 585, 587)]
+    for place in (1, *moved, frames // 2, frames - 1):
         set_slider(tab, place)
         time_ns = round(float(tab.get_attribute("#book", "data-ms")) * 1e6)
         rebuilt = book_at(run, "ALT-USDT", time_ns)
@@ -443,8 +483,3 @@ def test_the_hole_is_a_hole(shown):
     assert bids[1] > bids[0]  # green
     assert hole[3] == never[3] == 0
     tab.close()
-
-
-def test_levels_of_pairs_are_what_the_tests_say():
-    levels = Levels(np.array([3, 2]), np.array([5, 0]), np.array([5, 1]))
-    assert levels.pairs() == [(3, 5), (2, 0)]

@@ -100,10 +100,10 @@ def _marks(study: Figures) -> list[dict[str, Any]]:
 
 
 def _lead(*, crash: bool, forced: bool) -> str:
-    what = "Colour is money waiting in the book: green below the price wants to buy, red above it wants to sell"
-    dots = "dots are forced trades" if forced else "dots are the largest trades"
-    hole = " Where the green ends, nobody is left to buy: the price falls through that hole." if crash else ""
-    return f"{what}. The line is the last price, {dots}.{hole} Move the slider to see the ladder at that moment."
+    dots = "forced trades" if forced else "the largest trades"
+    hole = " Where the green ends nobody is left to buy: the price falls through the hole." if crash else ""
+    what = f"Green is money that waits to buy, red what is for sale; the line is the last price, dots are {dots}."
+    return f"{what}{hole} The slider shows the ladder at any moment."
 
 
 def _note(books: Sequence[_Book], fine: Moments, coarse: Moments) -> str:
