@@ -341,7 +341,7 @@
       return picture;
     };
     const priceTicks = (low, high) => {
-      if (!state.book.log) {
+      if (high < 3 * low) {
         const rough = (high - low) / 9;
         const unit = 10 ** Math.floor(Math.log10(rough));
         const step = [1, 2, 5, 10].map((digit) => digit * unit).find((one) => one >= rough);
