@@ -26,6 +26,15 @@ class Opened(NamedTuple):
     requests: list[str]
 
 
+def wait_until(tab: Any, expression: str) -> None:
+    """Ask until it is true; playwright's own `wait_for_function` evaluates text, which the page's policy forbids."""
+    for _ in range(200):
+        if tab.evaluate(expression):
+            return
+        tab.wait_for_timeout(50)
+    raise AssertionError(f"never became true: {expression}")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """The system's Chromium, or the tests that need one are skipped."""

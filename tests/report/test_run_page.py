@@ -18,6 +18,7 @@ from lobsim.report.page import Chart, Headline, Page, Provenance, Section, chart
 from lobsim.report.page.run_page import run_page
 from lobsim.report.page.text import visible
 from tests.cli.conftest import SCENARIO
+from tests.report.conftest import wait_until
 
 HOSTILE = "<script>hacked=1</script></title><b>\"x'</b> {a|b} =cmd() \x1b[31m"
 SIZES = [(1440, 900), (390, 844)]
@@ -54,7 +55,7 @@ def test_the_theme_switch_paints_everything_anew(crashed, opened):
     pixel = "document.querySelector('#prices canvas').toDataURL()"
     page, picture = tab.evaluate("getComputedStyle(document.body).backgroundColor"), tab.evaluate(pixel)
     tab.click("#theme")
-    tab.wait_for_function("before => document.querySelector('#prices canvas').toDataURL() !== before", arg=picture)
+    wait_until(tab, f"{pixel} !== {json.dumps(picture)}")
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != page
     assert tab.inner_text("#theme") == "Light"
     tab.reload()
@@ -125,7 +126,7 @@ def test_markup_in_tooltips_is_text(tmp_path, opened):
         "echarts.getInstanceByDom(document.getElementById('c')).dispatchAction({type: 'showTip', x: 300, y: 200})"
     )
     painted = "() => echarts.getInstanceByDom(document.getElementById('c')).getZr().storage.getDisplayList(true)"
-    tab.wait_for_function(f"({painted})().some(one => one.style.text && String(one.style.text).includes('UTC'))")
+    wait_until(tab, f"({painted})().some(one => one.style.text && String(one.style.text).includes('UTC'))")
     pieces = tab.evaluate(f"({painted})().map(one => one.style.text).filter(one => one !== undefined && one !== null)")
     said = "".join(str(piece) for piece in pieces)
     for text in TEXTS:
