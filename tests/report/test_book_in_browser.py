@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-
 import numpy as np
 import pytest
 
@@ -14,41 +11,31 @@ from lobsim.report.page import book_picture
 from lobsim.report.page.book_picture import section
 from lobsim.report.page.pack import unpack
 from lobsim.report.page.render import render
+from tests.report.conftest import wait_until
 from tests.report.test_book_picture import SHOCK_S, crash, data_of, page
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    """A run with a crash and an opener for its page: `open(width, height)` gives playwright's page and what failed."""
-    browsers = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-    path = browser_path()
-    if path is None:
-        pytest.skip("no browser: install chromium, or set LOBSIM_BROWSER to its program")
+def drawn(tmp_path_factory):
+    """A run with a crash, and the file of its page."""
     run = crash(levels=20, every=4)
     file = tmp_path_factory.mktemp("page") / "page.html"
     file.write_text(render(page(section(Figures(run)))), encoding="utf-8")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    with browsers.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-
-        def start(width, height, scheme="light"):
-            tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-            failed = []
-            tab.on("console", lambda message: failed.append(message.text))
-            tab.on("pageerror", lambda error: failed.append(str(error)))
-            tab.on("request", lambda request: None if request.url == file.as_uri() else failed.append(request.url))
-            tab.goto(file.as_uri())
-            tab.evaluate("lobsim.drawAll()")
-            tab.wait_for_selector("#book[data-state=drawn]")
-            return tab, failed
-
-        yield run, start
-        browser.close()
+    return run, file
 
 
-def browser_path():
-    named = os.environ.get("LOBSIM_BROWSER")
-    return named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+@pytest.fixture
+def shown(drawn, opened):
+    """The run and an opener for its page: `open(width, height)` gives playwright's page and what failed."""
+    run, file = drawn
+
+    def start(width, height, scheme="light"):
+        tab, problems, requests = opened(file, width, height, scheme)
+        assert requests == [file.resolve().as_uri()]
+        wait_until(tab, "document.querySelector('#book').dataset.state === 'drawn'")
+        return tab, problems
+
+    return run, start
 
 
 def fact(tab, name):
@@ -93,7 +80,6 @@ def test_the_slider_moves_the_ladder(shown, width, height, scheme):
     assert failed == []
     # nothing sticks out of the screen
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    tab.close()
 
 
 def test_keys_play_milestones_picture_and_theme(shown):
@@ -109,7 +95,7 @@ def test_keys_play_milestones_picture_and_theme(shown):
     assert moment() == before
     tab.click(".book-play")
     assert tab.text_content(".book-play") == "Pause"
-    tab.wait_for_function("ms => Number(document.querySelector('#book').dataset.ms) > ms", arg=before)
+    wait_until(tab, f"Number(document.querySelector('#book').dataset.ms) > {before}")
     tab.click(".book-play")
     stopped = moment()
     tab.wait_for_timeout(250)
@@ -124,11 +110,10 @@ def test_keys_play_milestones_picture_and_theme(shown):
     assert tab.get_attribute(".book-bar .ranges button:nth-child(2)", "aria-pressed") == "true"
     tab.click("#theme")
     tab.select_option(".book-bar select", label="BTC-USDT")
-    tab.wait_for_function("document.querySelector('[data-fact=bid]').textContent === 'no bids'")
+    wait_until(tab, "document.querySelector('[data-fact=bid]').textContent === 'no bids'")
     assert fact(tab, "ask") == "no asks"
     assert fact(tab, "last") == "none yet"
     assert failed == []
-    tab.close()
 
 
 def test_the_hole_is_a_hole(shown):
@@ -152,4 +137,3 @@ def test_the_hole_is_a_hole(shown):
     assert bids[3] == 255
     assert bids[1] > bids[0]  # green
     assert hole[3] == never[3] == 0
-    tab.close()
