@@ -39,7 +39,6 @@ from lobsim.sweep.plan import Cell
 from lobsim.sweep.statistics import share_interval
 from lobsim.sweep.store import Store
 from tests.cli.conftest import SCENARIO
-from tests.report.browsing import opened
 
 SEEDS = tuple(range(1, 9))
 HOSTILE = "<script>alert(1)</script> <b>bold</b> 'quotes' {b|x} =cmd() \x1b[31m"
@@ -399,36 +398,39 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
 # --- the commands and the browser -------------------------------------------------------------------------------------
 
 
-def test_hostile_titles_are_text_in_a_browser(tmp_path: Path) -> None:
+def test_hostile_titles_are_text_in_a_browser(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     ablation_in(tmp_path / "study")
     file = tmp_path / "page.html"
     assert main(["report", str(tmp_path / "study"), "--out", str(file)]) == 0
     text = file.read_text()
     for bad in ("<script>alert", "<b>bold", "\x1b"):
         assert bad not in text
-    with opened(file, 390, 844, "dark") as (tab, failed):
-        assert failed == []
-        sections = tab.eval_on_selector_all("main > section", "all => all.map(one => one.id)")
-        expected = [
-            "headline",
-            "shares",
-            "effects",
-            "pairs",
-            "two-by-two",
-            "mechanisms",
-            "distributions",
-            "crash",
-            "runs",
-        ]
-        assert [one for one in sections if one in expected] == expected
-        assert "<b>bold</b>" in tab.text_content("#mechanisms")
-        assert tab.locator("main b").count() == 0
-        assert tab.locator("#share-0 canvas").count() == 1
-        assert tab.evaluate("document.documentElement.scrollWidth") == 390
-        tab.locator("#share-choice").scroll_into_view_if_needed()
-        tab.select_option("#share-choice select", index=1)
-        tab.wait_for_selector("#share-1[data-state=drawn]")
-        assert failed == []
+    tab, failed, asked = request.getfixturevalue("opened")(
+        file, 390, 844, "dark"
+    )  # the rest is skipped where no browser is
+    assert failed == []
+    sections = tab.eval_on_selector_all("main > section", "all => all.map(one => one.id)")
+    expected = [
+        "headline",
+        "shares",
+        "effects",
+        "pairs",
+        "two-by-two",
+        "mechanisms",
+        "distributions",
+        "crash",
+        "runs",
+    ]
+    assert [one for one in sections if one in expected] == expected
+    assert "<b>bold</b>" in tab.text_content("#mechanisms")
+    assert tab.locator("main b").count() == 0
+    assert tab.locator("#share-0 canvas").count() == 1
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    tab.locator("#share-choice").scroll_into_view_if_needed()
+    tab.select_option("#share-choice select", index=1)
+    tab.wait_for_selector("#share-1[data-state=drawn]")
+    assert failed == []
+    assert set(asked) == {file.as_uri()}
 
 
 def test_sweep_leaves_a_page_unless_told_not_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
