@@ -256,7 +256,9 @@ def test_thinning_keeps_the_extremes_and_the_ends(values):
 
 
 def test_makers_are_drawn_with_the_levels_at_which_something_happens(tmp_path):
-    run = forced_world().run()
+    world = forced_world()
+    world.recorder.account(3 * S, 1, 1, 1, 8_000_000_000_000, 1_000_000, 1, 1)  # owes next to nothing
+    run = world.run()
     run.path = tmp_path
     rules = "[agents.m.withdrawal_rules]\nmargin_level = 1.25\n"
     (tmp_path / "scenario.toml").write_text(f"[agents.m]\nkind = 'market-maker'\n{rules}", encoding="utf-8")
@@ -264,10 +266,10 @@ def test_makers_are_drawn_with_the_levels_at_which_something_happens(tmp_path):
     margin = charts_of(section)["makers-margin"]
     lines = lines_of(margin)
     assert list(lines) == ["maker-1", "makers withdraw (1.25)", "taken over by the exchange (1)"]
-    assert lines["maker-1"][1].tolist() == [2, 2, 2]
-    assert set(lines["makers withdraw (1.25)"][1]) == {1.25}
+    assert sorted(set(lines["maker-1"][1].tolist())) == [2, pytest.approx(1.1 * forced_series.MOST_LEVEL)]
+    assert set(lines["makers withdraw (1.25)"][1]) == {1.25}  # what is cut off takes no precision from it
     leverage = charts_of(section)["makers-leverage"]
-    assert lines_of(leverage)["maker-1"][1].tolist() == [2, 3, 30]
+    assert sorted(lines_of(leverage)["maker-1"][1].tolist()) == [1, 2, 3, pytest.approx(1.1 * forced_series.MOST_LEVEL)]
     assert leverage.option["yAxis"][0]["max"] == forced_series.MOST_LEVEL
     assert "1 of the makers never owed" in section.note
 

@@ -85,6 +85,8 @@ def _makers_chart(study: Figures, chart_id: str, lines: Sequence[charts.Line], w
     most = max((float(np.nanmax(line.values)) for line in lines if np.isfinite(line.values).any()), default=1.0)
     least = min((float(np.nanmin(line.values)) for line in lines if np.isfinite(line.values).any()), default=0.0)
     axis = charts.Axis(what, "number", low=min(0.0, max(least, -1.0)), high=MOST_LEVEL if most > MOST_LEVEL else None)
+    # what is cut off would else set the precision of all the rest, of thresholds such as 1.2 as well
+    lines = [line._replace(values=np.clip(line.values, -2.0, 1.1 * MOST_LEVEL)) for line in lines]
     ranges = timeline.ranges(study) if chart_id == "makers-margin" else ()
     option = charts.time_lines(charts.Clock.of(study.run), lines, axis, marks=timeline.marks(study), ranges=ranges)
     return Chart(chart_id, option, 300, f"{what} of each market maker over time", title)
