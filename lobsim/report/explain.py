@@ -11,7 +11,7 @@ from lobsim.measure import ladders
 from lobsim.measure.attribution import attribution
 from lobsim.measure.flows import sold_by_purpose
 from lobsim.measure.measures import Figures
-from lobsim.measure.milestones import CHAIN, TITLES, Milestone, chain_order
+from lobsim.measure.milestones import CHAIN, TIE_NS, TITLES, Milestone, chain_order
 from lobsim.measure.scorecard import Score
 from lobsim.report import groups
 from lobsim.report.section import NO_SECTION, Section
@@ -87,7 +87,8 @@ def chain(study: Figures) -> Section:
         for one in study.milestones
     ]
     in_order, judged = chain_order(study.milestones)
-    note = f"{in_order} of {judged} neighbours of the published chain (numbered) came in its order." if judged else ""
+    ties = f"ties within {TIE_NS // NS_PER_S} s count"
+    note = f"{in_order} of the {judged} steps from one number to the next came in order ({ties})." if judged else ""
     title = "What happened, and when a tenth of it had"
     return Section(title, ("", "after the shock", "link", "", "in all"), rows, left=4, note=note)
 

@@ -58,7 +58,7 @@ def test_sections_of_a_whole_chain() -> None:
     sections = {section.title: section for section in explanation(study)}
     chain = sections["What happened, and when a tenth of it had"]
     assert chain.rows[1] == ("20:50:10Z", "10 s", "2", "risk-off selling (shock and momentum sellers)", "1,000 USDT")
-    assert chain.note == "5 of 5 neighbours of the published chain (numbered) came in its order."
+    assert chain.note == "5 of the 5 steps from one number to the next came in order (ties within 5 s count)."
     assert sorted(row[2] for row in chain.rows if row[2]) == ["1", "2", "3", "4", "5", "6", "8"]
     ladder = sections["Liquidations every 5 s, USDT"]
     assert ladder.header == ("from", "loans", "accounts", "contracts", "together", "so far")

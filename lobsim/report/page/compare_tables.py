@@ -159,7 +159,9 @@ def milestones_table(studies: Sequence[Figures]) -> Table:
         keys.append((None, *found, max(known) - min(known) if len(known) == len(found) else None))
     chains = [(mark, *chain_order(study.milestones)) for mark, study in zip(marks, studies, strict=True)]
     told = [f"{mark} {in_order} of {judged}" for mark, in_order, judged in chains if judged]
-    note = f"Neighbours of the published chain that came in its order: {', '.join(told)}. " if told else ""
+    note = (
+        f"Steps from a link of the published chain to the next that came in order: {', '.join(told)}. " if told else ""
+    )
     note += " ".join(reversals(studies))
     return Table(
         ("", *marks, "difference"), rows, sortable=True, note=note.strip(), title="Time after the shock", keys=keys

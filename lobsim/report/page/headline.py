@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lobsim.events import Purpose
 from lobsim.measure import ladders
 from lobsim.measure.flows import FORCED, forced_share, sold_by_purpose
 from lobsim.measure.measures import RUN_MEASURES, Figures, median
+from lobsim.measure.study import Path
 from lobsim.report.page.model import BigFigure, Headline
 from lobsim.report.wording import amount, basis_points, multiple, percent, seconds, span, words
 from lobsim.units import NS_PER_S, format_clock
@@ -67,11 +70,10 @@ def _sentence(study: Figures, fall: float | None) -> str:
     paths = study.paths_of(study.focus)
     many = len(paths) > 1
     start = format_clock(study.from_ns // NS_PER_S * NS_PER_S, study.run.start_ns_of_day)[:8]
-    low = median([(path.low_ns - path.from_ns) / NS_PER_S for path in paths if path.low_ns is not None])
+    low = _lowest_trade_s(paths)
     within = "" if low is None else f" within {seconds(round(low))}"
-    text = (
-        f"After a shock at {start} UTC, {focus_words(study)} fell {percent(fall)}{' (median)' if many else ''}{within}"
-    )
+    medians = f" (median{'s' if within else ''})" if many else ""
+    text = f"After a shock at {start} UTC, {focus_words(study)} fell {percent(fall)}{within}{medians}"
     lost = median([study.depth_lost[path.instrument.name] for path in paths])
     share = forced_share(study)
     if share:
@@ -82,6 +84,11 @@ def _sentence(study: Figures, fall: float | None) -> str:
             f"{', and ' if share else ''}{worst} {percent(1 - lost, 2)} of the usual bids within 1 % stood in the book"
         )
     return text + "."
+
+
+def _lowest_trade_s(paths: Sequence[Path]) -> float | None:
+    """Seconds from the shock to the lowest trade: the time of the fall that is told, median over the paths."""
+    return median([(path.low_trade_ns - path.from_ns) / NS_PER_S for path in paths if path.low_trade_ns is not None])
 
 
 def _calm(study: Figures, fall: float | None) -> str:
@@ -111,8 +118,7 @@ def _fall(study: Figures) -> BigFigure | None:
 
 def _speed(study: Figures) -> BigFigure | None:
     paths = study.paths_of(study.focus)
-    lows = [(path.low_ns - path.from_ns) / NS_PER_S for path in paths if path.low_ns is not None]
-    low = median(lows)
+    low = _lowest_trade_s(paths)
     if low is None or study.shock_ns is None:
         return None
     notes = []
@@ -121,6 +127,9 @@ def _speed(study: Figures) -> BigFigure | None:
     )
     if crossing is not None:
         notes.append(f"10 % down after {seconds(round(crossing))}")
+    average = median([(path.low_ns - path.from_ns) / NS_PER_S for path in paths if path.low_ns is not None])
+    if average is not None:
+        notes.append(f"lowest after {seconds(round(average))}")
     halves = [
         (half - path.low_ns) / NS_PER_S
         for path in paths
@@ -128,7 +137,8 @@ def _speed(study: Figures) -> BigFigure | None:
     ]
     later = median(halves) if 2 * len(halves) > len(paths) else None
     notes.append("half not made up" if later is None else f"half made up {seconds(round(later))} later")
-    return BigFigure(seconds(round(low)), "from the shock to the low", "; ".join(notes))
+    what = f"from the shock to the lowest trade{', median' if len(paths) > 1 else ''}"
+    return BigFigure(seconds(round(low)), what, f"60 s average: {', '.join(notes)}")
 
 
 def _forced(study: Figures) -> BigFigure | None:
