@@ -47,10 +47,10 @@ class Book(NamedTuple):
 def book_at(run: Run, instrument: str | None, at: int | str) -> Book:
     """Rebuild one book; `at` is nanoseconds since the run's start, "21:15:00Z" or "45m".
 
-    Raises `RunError` when records contradict each other. Complexity: O(events since the last keyframe) plus one pass
-    over `orders` for icebergs and orders that were replaced.
+    Raises `InputError` for a moment outside the run, `RunError` when records contradict each other. Complexity:
+    O(events since the last keyframe) plus one pass over `orders` for icebergs and orders that were replaced.
     """
-    one, time_ns = run.instrument(instrument), run.time_ns(at)
+    one, time_ns = run.instrument(instrument), run.moment_ns(at)
     changes = changes_of(run, one, time_ns, time_ns)
     sums = changes.group_by("side", "price_ticks").agg(pl.col("lots").sum(), pl.col("hidden_lots").sum())
     return Book(time_ns, _levels(sums, Side.BUY), _levels(sums, Side.SELL))

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from lobsim.errors import LobsimError, RunError
+from lobsim.errors import InputError, LobsimError, RunError
 from lobsim.measure.decode import decoded
 from lobsim.records import (
     FORMAT,
@@ -231,6 +231,20 @@ class Run:
     def time_ns(self, when: str | int) -> int:
         """Nanoseconds since the run's start of "21:15:00Z", "45m" or a number of nanoseconds."""
         return when if isinstance(when, int) else parse_time(when, self.start_ns_of_day, "time")
+
+    def moment_ns(self, when: str | int) -> int:
+        """`time_ns` of a moment that the run covers; raises `InputError` for one before its start or after its end.
+
+        Frames in memory do not say when their run ended: of those any moment from the start on will do.
+        """
+        time_ns = self.time_ns(when)
+        ends = "end_ns" in self.manifest or not self.complete
+        if time_ns < 0 or (ends and time_ns > self.end_ns):
+            asked = f"{when} ns" if isinstance(when, int) else when.strip()[:40]
+            first, last = (self.start_utc + timedelta(microseconds=ns // NS_PER_US) for ns in (0, self.end_ns))
+            until = f"{last:%H:%M:%S}Z" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M:%S}Z"
+            raise InputError(f"{asked} is outside the run ({first:%Y-%m-%d %H:%M:%S}Z to {until})")
+        return time_ns
 
     # --- tables -----------------------------------------------------------------------------------------------------
 

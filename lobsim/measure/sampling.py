@@ -241,7 +241,7 @@ def checked_times(run: Run, at: When | None, every: int | str | None) -> Ints:
         return np.arange(0, run.end_ns + 1, step, dtype=np.int64)
     if at is None:
         at = run.end_ns
-    moments = sorted({run.time_ns(moment) for moment in ([at] if isinstance(at, int | str) else at)})
+    moments = sorted({run.moment_ns(moment) for moment in ([at] if isinstance(at, int | str) else at)})
     if not moments or moments[0] < 0 or moments[-1] >= _BEYOND:
         raise InputError(f"at: {str(at)[:60]!r} holds no time of this run")
     return np.array(moments, dtype=np.int64)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from lobsim.cli import main, reading
+from lobsim.errors import InputError
 from lobsim.events import Side, SubmitOrder
-from lobsim.measure import Run, depth, read_run, slippage
+from lobsim.measure import Run, book_at, depth, read_run, slippage
 from lobsim.records import InstrumentInfo, RunHeader
 from tests.measure.recording import MemoryRecorder, drive
 
@@ -184,6 +186,9 @@ def test_csv_has_every_number_and_its_unit(
         ["depth", "--bands", "x"],
         ["depth", "--bands", ","],
         ["depth", "--at", "yesterday"],
+        ["depth", "--at", "19:00:00Z"],
+        ["depth", "--at", "1m", "--at", "5h"],
+        ["slippage", "--at", "19:00:00Z"],
         ["depth", "--every", "0s"],
         ["depth", "--every", "1m", "--at", "1m"],
         ["depth", "--ref", "middle"],
@@ -202,6 +207,28 @@ def test_bad_arguments(arguments: list[str], recorded: Path, capsys: pytest.Capt
     said = capsys.readouterr()
     assert said.err.startswith("lobsim: ")
     assert said.out == ""
+
+
+def test_a_moment_outside_the_run_is_refused(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = read_run(recorded)
+    assert main(["slippage", str(recorded), "--at", "19:00:00Z"]) == 2
+    said = capsys.readouterr().err.strip()
+    end = run.start_utc + timedelta(microseconds=run.end_ns // 1000)
+    assert said == f"lobsim: 19:00:00Z is outside the run ({run.start_utc:%Y-%m-%d %H:%M:%S}Z to {end:%H:%M:%S}Z)"
+    assert run.moment_ns(run.end_ns) == run.end_ns
+    for wrong in (-1, run.end_ns + 1, "5h"):
+        with pytest.raises(InputError, match="outside the run"):
+            book_at(run, None if len(run.instruments) == 1 else next(iter(run.instruments)), wrong)
+        with pytest.raises(InputError, match="outside the run"):
+            depth(run, None, ["1"], at=wrong)
+
+
+def test_a_clock_time_after_midnight_is_of_the_next_day(recorded: Path) -> None:
+    run = read_run(recorded)
+    run.start_utc = datetime(2025, 10, 10, 23, 59, 30, tzinfo=UTC)
+    assert run.moment_ns("00:00:10Z") == 40 * 10**9
+    with pytest.raises(InputError, match=r"23:59:00Z is outside the run \(2025-10-10 23:59:30Z to 2025-10-11 00:"):
+        run.moment_ns("23:59:00Z")
 
 
 def test_a_folder_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -236,7 +236,7 @@ def test_numbers_beyond_64_bits_stay_exact():
         ({"every": "5 apples"}, "every"),
         ({"every": 1}, "rows are more than"),
         ({"at": []}, "at:"),
-        ({"at": -5}, "at:"),
+        ({"at": -5}, "outside the run"),
         ({"at": "noon"}, "noon"),
         ({"ref": "vwap"}, "ref: 'vwap'"),
         ({"instrument": "XRP"}, "no instrument 'XRP'; there are ALT-USDT, BTC-USDT"),
