@@ -49,11 +49,11 @@ QUALITY: Mapping[str, Figure] = {
     "forced_share": Figure("turnover whose aggressor was forced", "fraction"),
     "amplification": Figure("fall over the shock", "x"),
     "selling_multiple": Figure("forced sales over exogenous ones", "x"),
-    "drawdown": Figure("largest drawdown, by trades", "fraction"),
+    "drawdown": Figure("largest drawdown (by single trades)", "fraction"),
     "recovered_share": Figure("share of it made up by the end", "fraction"),
-    "half_recovery": Figure("trough until half of it is made up", "s"),
-    "volatility": Figure("realised volatility of mid, this run", "fraction"),
-    "volatility_annualised": Figure("the same, to 365 days", "fraction"),
+    "half_recovery": Figure("trough to half made up (by single trades)", "s"),
+    "volatility": Figure("realised volatility of mid, this run", "1 = 100 %"),
+    "volatility_annualised": Figure("the same, to 365 days", "1 = 100 %"),
 }
 """Every figure of the table, in its order."""
 

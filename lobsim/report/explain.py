@@ -90,7 +90,13 @@ def chain(study: Figures) -> Section:
     ties = f"ties within {TIE_NS // NS_PER_S} s count"
     note = f"{in_order} of the {judged} steps from one number to the next came in order ({ties})." if judged else ""
     title = "What happened, and when a tenth of it had"
-    return Section(title, ("", "after the shock", "link", "", "in all"), rows, left=4, note=note)
+    return Section(
+        title,
+        ("", f"after the {'shock' if study.shock_ns is not None else 'start'}", "link", "", "in all"),
+        rows,
+        left=4,
+        note=note,
+    )
 
 
 def ladder(study: Figures) -> Section:

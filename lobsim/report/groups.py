@@ -80,7 +80,8 @@ def pushers(study: Figures) -> Section:
     what = found.instruments[0] if len(found.instruments) == 1 else f"the {len(found.instruments)} of the focus group"
     mean = " on average" if len(found.instruments) > 1 else ""
     title = f"Whose orders took {what} down {percent(float(found.fall))}{mean}"
-    header = ("orders", f"sold at market since the shock, {study.run.numeraire}", "share of new lows", "of all moves")
+    when = "since the shock" if study.shock_ns is not None else "over the run"
+    header = ("orders", f"sold at market {when}, {study.run.numeraire}", "share of new lows", "of all moves")
     return Section(title, header, rows)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from lobsim.units import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, NS_PER_S
 
 NOTHING = "-"
@@ -19,7 +21,7 @@ def amount(value: float | None) -> str:
     if value == int(value):
         return f"{value:.0f}"
     text = f"{value:.4g}"
-    return text if "e" not in text else f"{value:.12f}".rstrip("0")
+    return text if "e" not in text else f"{Decimal(text):f}"
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:

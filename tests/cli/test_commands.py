@@ -170,6 +170,7 @@ def test_a_narrow_window_costs_no_digits(
 
 
 def test_numbers_for_people() -> None:
+    assert [amount(value) for value in (1.23456e-7, -3.2e-9)] == ["0.0000001235", "-0.0000000032"]
     assert [amount(value) for value in (1234567.8, 999.96, 12.0, 0.00012345, 0, None)] == [
         "1,234,568",
         "1000",

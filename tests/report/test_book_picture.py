@@ -237,7 +237,7 @@ def test_books_beyond_the_chosen_ones_are_coarser_and_the_page_says_so(monkeypat
     assert (btc["name"], btc["detail"], btc["ladder"]["levels"]) == ("BTC-USDT", False, 10)
     assert len(times_of(data, btc)) < len(times_of(data, alt))
     assert set(times_of(data, btc)) < set(times_of(data, alt))
-    assert "The other book: the best 10 levels" in section(Figures(run)).note
+    assert "The other book: the ladder's best 10 levels" in section(Figures(run)).note
 
 
 def test_the_book_that_fell_most_comes_first():

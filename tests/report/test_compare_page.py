@@ -282,9 +282,7 @@ def test_lines_on_the_page_are_the_series_of_the_runs(two: list[Run]) -> None:
 
 def test_the_headline_says_what_differs_most(two: list[Run]) -> None:
     page = compare_page(two)
-    assert page.headline.sentence.startswith(
-        "What differs most is the fall: 70.0 % in [1] deep against 20.0 % in [2] mild"
-    )
+    assert page.headline.sentence.startswith("What differs most is the fall: 70.0 % in [1] deep, 20.0 % in [2] mild")
     assert [one.value for one in page.headline.figures] == ["70.0 %", "20.0 %"]
     assert not page.headline.warning
 
@@ -395,6 +393,13 @@ def test_different_markets_tapes_and_currencies_say_what_cannot_be_compared(tmp_
     assert "money" not in page.headline.sentence
     assert "liquidated value" not in page.headline.sentence
     assert compare_html([coins, run]) == compare_html([coins, run])
+    assert lead_of_prices(page).endswith("in percent of its price before the shock (first price without one).")
+    assert lead_of_prices(compare_page([run, run])).endswith("in percent of its first price.")
+    assert lead_of_prices(compare_page([coins, coins])).endswith("in percent of its price before the shock.")
+
+
+def lead_of_prices(page: Page) -> str:
+    return next(section for section in page.sections if section.id == "price").lead
 
 
 def test_runs_without_trades_and_without_milestones_have_a_page(tmp_path: Path) -> None:
@@ -461,6 +466,8 @@ def test_compare_writes_a_page_that_a_browser_shows(
     assert f"page: {file}" in said
     assert main(["compare", str(recorded), str(other), "--html", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
+    again = f"lobsim replay {other}/scenario.toml --seed 9 --out {other}-again"
+    assert again in file.read_text(), "no shipped scenario: its own file, and a folder that is free"
     tab, failed, asked = request.getfixturevalue("opened")(file)  # the rest is skipped where no browser is
     assert failed == []
     assert "differs" in tab.text_content(".sentence")

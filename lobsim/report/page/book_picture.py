@@ -122,12 +122,12 @@ def _note(books: Sequence[_Book], fine: Moments, coarse: Moments) -> str:
         names = ", ".join(dict.fromkeys(book.group for book in fewer if book.group))
         which = f"The other {len(fewer)} books" if len(fewer) > 1 else "The other book"
         groups = f" ({names})" if names else ""
-        others = f" {which}{groups}: the best {FEWER_LEVELS} levels, {steps(coarse)}."
+        others = f" {which}{groups}: the ladder's best {FEWER_LEVELS} levels, {steps(coarse)}."
     slow = " Playing takes as long for every frame, so the crash passes in slow motion." if fine.window_ns else ""
     return (
-        "Every column and every ladder is the displayed book at one moment, exactly as recorded: "
-        f"the best {LEVELS} levels of each side, {steps(fine)}.{others} "
-        f"Depth within {NEAR_PCT} % is counted from each side's own best price.{slow}"
+        "Every column is the whole displayed book between the picture's lowest and highest price at one moment, "
+        f"exactly as recorded; the ladder is its best {LEVELS} levels of each side. Both are there {steps(fine)}."
+        f"{others} Depth within {NEAR_PCT} % is counted from each side's own best price.{slow}"
     )
 
 

@@ -27,25 +27,30 @@ def section(study: Figures) -> Section:
         found = attribution(study, members)
         if found.fall >= LEAST_FALL:
             several = len(found.instruments)
-            title = f"{name}: mean fall of {several} books" if several > 1 else f"{name}: {found.instruments[0]}"
+            title = f"{name} (mean of {several} books)" if several > 1 else f"{name}: {found.instruments[0]}"
             options.append((name, [_waterfall(f"causes-g{place}", found, title)]))
     ranked = [*study.focus, *(name for name in study.run.instruments if name not in study.focus)]
     for place, name in enumerate(ranked):
         found = attribution(study, [name])
         if found.fall >= LEAST_FALL:
-            options.append((name, [_waterfall(f"causes-{place}", found, f"{name}: fall by the lowest trade")]))
+            options.append((name, [_waterfall(f"causes-{place}", found, name)]))
     lead = (
         "Every tick below all earlier prices belongs to the order that traded there; the bars add up to the fall, "
         "exactly. It says whose order came last into an emptying book, not what would have happened without it."
     )
     note = (
-        "From the last trade before the shock (the first trade where there is none) down to the lowest trade. Bounces "
-        f"leave no trace. Purposes with less than {percent(float(LEAST_SHARE), 0)} of a fall stand together as others."
+        f"From the {_first_trade(study)} down to the lowest trade, in percentage points of that first price; "
+        "`lobsim explain` gives the same parts as shares of the fall. Bounces leave no trace. "
+        f" Purposes with less than {percent(float(LEAST_SHARE), 0)} of a fall stand together as others."
     )
     parts: Sequence[Chart | Choice] = (
         options[0][1] if len(options) == 1 else [Choice("causes-of", "Fall of:", options)] if options else []
     )
     return Section("causes", "Whose orders took prices down", lead, parts, note)
+
+
+def _first_trade(study: Figures) -> str:
+    return "last trade before the shock" if study.shock_ns is not None else "first trade"
 
 
 def steps(found: Attribution) -> list[tuple[str, Fraction]]:
@@ -59,7 +64,7 @@ def steps(found: Attribution) -> list[tuple[str, Fraction]]:
 
 def _waterfall(chart_id: str, found: Attribution, title: str) -> Chart:
     parts = [(name, float(share)) for name, share in steps(found)]
-    option = charts.waterfall(parts, charts.Axis("", "percent", low=0), total="the fall")
+    option = charts.waterfall(parts, charts.Axis("", "parts", low=0), total="the fall")
     said = ", ".join(f"{name} {percent(share)}" for name, share in parts)
-    label = f"{title}, {percent(float(found.fall))}: {said}"
-    return Chart(chart_id, option, _FRAME + _ROW * (len(parts) + 1), label, title)
+    title = f"{title}: percentage points (pp) of the fall of {percent(float(found.fall))}"
+    return Chart(chart_id, option, _FRAME + _ROW * (len(parts) + 1), f"{title}: {said}", title)

@@ -13,7 +13,8 @@ _LEGEND, _NAME = 26, 16
 
 
 class Axis(NamedTuple):
-    """An axis of values. format: number, short, price, percent, points, bp, multiple or seconds (assets/page.js).
+    """An axis of values. format: number, short, price, percent, points, parts, bp, multiple or seconds
+    (assets/page.js). points are percentage points with a sign, parts without one.
 
     Without `low` a linear axis of lines need not begin at zero.
     """

@@ -10,6 +10,7 @@ from lobsim.measure.ladders import KINDS
 from lobsim.measure.measures import Figures
 from lobsim.measure.milestones import TITLES
 from lobsim.measure.study import Study
+from lobsim.records import SCENARIO
 from lobsim.report.page import compare_tables as tables
 from lobsim.report.page.chart_frame import Axis
 from lobsim.report.page.compare_series import (
@@ -25,6 +26,7 @@ from lobsim.report.page.compare_series import (
     thinned,
 )
 from lobsim.report.page.model import BigFigure, Chart, Choice, Headline, Page, Provenance, Section, Table
+from lobsim.report.page.provenance import remake
 from lobsim.report.page.render import render
 from lobsim.report.page.study_charts import Span, aligned_lines, chart_height, events
 from lobsim.report.wording import NOTHING
@@ -37,7 +39,10 @@ MOST_POINTS = 60_000
 
 _FEW = 4
 _NEAR = (-120.0, 1200.0)
-_LETTERS = "lobsim compare numbers the runs as they were given."
+_LETTERS = (
+    "The first command makes this page, the others make the runs again, beside those that were compared. "
+    "lobsim compare numbers the runs as they were given."
+)
 
 
 def compare_html(runs: Sequence[Run | Study]) -> str:
@@ -140,7 +145,7 @@ def _runs(studies: Sequence[Figures], names: Sequence[str]) -> Section:
 
 
 def _prices(studies: Sequence[Figures], names: Sequence[str], span: Span) -> Section:
-    axis = Axis("% of the price before", "number", low=0)
+    axis = Axis("% of the price before" if tables.shocks(studies) else "% of the first price", "number")
     options = []
     for slug, label, of in (
         ("prices", "average of the last 60 s", focus_average),
@@ -157,7 +162,7 @@ def _prices(studies: Sequence[Figures], names: Sequence[str], span: Span) -> Sec
     return Section(
         "price",
         "Prices",
-        "The median instrument of the focus group, in percent of its price before the shock.",
+        f"The median instrument of the focus group, in percent of its {tables.before(studies)}.",
         parts,
     )
 
@@ -168,7 +173,7 @@ def _milestones(studies: Sequence[Figures], names: Sequence[str], span: Span) ->
         return Section("milestones", "Milestones", "", [])
     times = [tables.after_shock(study) for study in studies]
     chart = events([TITLES[name] for name in rows], names, [[one.get(name) for one in times] for name in rows], span)
-    label = "When each milestone was reached, in seconds after the shock, a dot per run"
+    label = f"When each milestone was reached, in seconds {tables.since(studies)}, a dot per run"
     return Section(
         "milestones",
         "What happened when",
@@ -199,7 +204,7 @@ def _depth(studies: Sequence[Figures], names: Sequence[str], span: Span) -> Sect
         "What stood in the book",
         "Bids within 1 % of the mid price: where a line touches the floor, nobody near was left to buy.",
         [Choice("depth-choice", "Show", options)] if options else [],
-        f"Looked at every {every} s; the usual is the median of the ten minutes before the shock.",
+        f"Looked at every {every} s; the usual is the median of {tables.usual(studies)}.",
     )
 
 
@@ -241,10 +246,14 @@ def _single(studies: Sequence[Figures], names: Sequence[str], span: Span) -> Sec
         _without(names, coins, "no stablecoin"),
         _without(names, margins, "no makers that owe anything"),
     ]
+    coin, margin = (not all(line.empty for line in lines) for lines in (coins, margins))
+    said = ["what the stablecoin was worth"] * coin
+    said += ["how far the makers' collateral was above what they must hold"] * margin
+    lead = ", and ".join(said)
     return Section(
         "margin-and-peg",
-        "Peg and margin",
-        "What the stablecoin was worth, and how far the makers' collateral was above what they must hold.",
+        "Peg and margin" if coin and margin else "Margin" if margin else "Peg",
+        f"{lead[:1].upper()}{lead[1:]}.",
         parts,
         " ".join(note for note in notes if note),
     )
@@ -283,11 +292,11 @@ def _provenance(found: Comparison) -> Provenance:
             (f"{mark} digest", run.digest or "none: the run is unfinished"),
             (f"{mark} made by", f"lobsim {version}, {run.scenario}, seed {run.seed}"),
         ]
-    again = [
-        f"lobsim replay {quote(str(run.path / 'scenario.toml'))} --seed {run.seed} --out {quote(str(run.path))}"
-        for run in found.runs
-    ]
-    return Provenance(facts, [*again, f"lobsim compare {folders} --html compare.html"], note=_LETTERS)
+    again = []
+    for run in found.runs:
+        command, _ = remake(run, otherwise=str(run.path / SCENARIO))
+        again.append(f"{command} --out {quote(f'{run.path}-again')}")
+    return Provenance(facts, [f"lobsim compare {folders} --html compare.html", *again], note=_LETTERS)
 
 
 # --- small things -----------------------------------------------------------------------------------------------------

@@ -82,10 +82,10 @@ def headline(found: Comparison, names: Sequence[str]) -> str:
         return "No figure that these runs share differs by much: the tables below have what they do not share."
     first = ranked[0]
     one, other = sorted(((first.low, first.low_value), (first.high, first.high_value)))
-    told = " against ".join(f"{shown(value, first.outcome)} in {names[place]}" for place, value in (one, other))
+    told = ", ".join(f"{shown(value, first.outcome)} in {names[place]}" for place, value in (one, other))
     label = SCALES[first.outcome][0]
-    most = first.steps >= 1
-    sentence = f"What differs most is the {label}: {told}" if most else f"Little differs; most does the {label}: {told}"
+    most = "What differs most is" if first.steps >= 1 else "Little differs. The largest difference is"
+    sentence = f"{most} the {label}: {told}"
     others = [f"the {SCALES[row.outcome][0]} {_both(row)}" for row in ranked[1:3] if row.steps >= 1]
     return f"{sentence}; then {' and '.join(others)}." if others else f"{sentence}."
 
@@ -134,6 +134,33 @@ def not_comparable(studies: Sequence[Figures]) -> list[str]:
     return told
 
 
+def shocks(studies: Sequence[Figures]) -> bool:
+    """Whether any of the runs had a shock."""
+    return any(study.shock_ns is not None for study in studies)
+
+
+def _either(studies: Sequence[Figures], shocked: str, calm: str) -> str:
+    """What is true of runs with a shock, of those without one, or both where there are both."""
+    if not shocks(studies):
+        return calm
+    return shocked if all(study.shock_ns is not None for study in studies) else f"{shocked} ({calm} without one)"
+
+
+def since(studies: Sequence[Figures]) -> str:
+    """From when on time counts."""
+    return _either(studies, "after the shock", "after the beginning")
+
+
+def before(studies: Sequence[Figures]) -> str:
+    """The price that others are told in percent of."""
+    return _either(studies, "price before the shock", "first price")
+
+
+def usual(studies: Sequence[Figures]) -> str:
+    """The time whose median depth is the usual one."""
+    return _either(studies, "the ten minutes before the shock", "the whole run")
+
+
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
@@ -164,7 +191,7 @@ def milestones_table(studies: Sequence[Figures]) -> Table:
     )
     note += " ".join(reversals(studies))
     return Table(
-        ("", *marks, "difference"), rows, sortable=True, note=note.strip(), title="Time after the shock", keys=keys
+        ("", *marks, "difference"), rows, sortable=True, note=note.strip(), title=f"Time {since(studies)}", keys=keys
     )
 
 

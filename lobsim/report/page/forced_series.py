@@ -149,7 +149,9 @@ def _bids_left(study: Figures, left: Floats) -> Chart:
     axis = charts.Axis("of their usual bids", "percent", low=0, high=2.0 if np.nanmax(high) > 2 else None)
     option = charts.time_lines(charts.Clock.of(study.run), lines, axis, marks=timeline.marks(study))
     label = f"share of their usual bids that market makers show over time, {len(left)} markets of the focus group"
-    return Chart("makers-bids", option, 280, label, "Makers' own bids, in percent of those before the shock")
+    usual = "those before the shock" if study.shock_ns is not None else "their usual ones"
+    title = f"Makers' own bids, in percent of {usual}"
+    return Chart("makers-bids", option, 280, label, title)
 
 
 # --- forced selling -------------------------------------------------------------------------------------------------

@@ -26,13 +26,20 @@ def sections(study: Figures) -> list[Section]:
     found = [_peg_chart(study, place, peg) for place, peg in enumerate(pegs(study.run, study.group(STABLECOIN)))]
     across = _across(study)
     parts = [chart for chart in found if chart is not None] + ([across] if across is not None else [])
+    pegged = any(chart is not None for chart in found)
+    shown = "Assets that are worth a fixed amount" if pegged else ""
+    if across is not None:
+        shown = f"{shown}, and the same coin at two exchanges" if pegged else "The same coin at two exchanges"
+    title = "Prices elsewhere" if not pegged else "Pegs" if across is None else "Pegs, and prices elsewhere"
     lead = (
-        "Assets that are worth a fixed amount, and the same coin at two exchanges. A line that leaves its value on one "
+        f"{shown}. A line that leaves its value on one "
         "exchange only shows that nobody could carry goods or money there; whoever values collateral at that book's "
         "price is wrong with it."
     )
-    note = "Each point is the lowest trade since the point before, so that no low is lost; without one the last holds."
-    return [Section("pegs", "Pegs, and prices elsewhere", lead, parts, note if parts else "")]
+    note = (
+        "Pegs: each point is the lowest trade since the point before, so that no low is lost; else the last one holds."
+    )
+    return [Section("pegs", title, lead, parts, note if pegged else "")]
 
 
 def lowest_trades(study: Figures, name: str, times: Ints) -> Floats:

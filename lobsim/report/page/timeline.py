@@ -89,12 +89,12 @@ def resolution(study: Figures) -> str:
     """One sentence for people about `moments`."""
     steps = np.unique(np.diff(moments(study), prepend=0))
     if len(steps) <= 1 or steps[-1] == 1:
-        return "Charts over time show every second."
+        return "Price charts show every second."
     return (
-        f"Charts over time show every second from {FINE_BEFORE_S // 60} minutes before the first milestone until "
+        f"Price charts show every second from {FINE_BEFORE_S // 60} minutes before the first milestone until "
         f"{FINE_AFTER_S // 60} minutes after the last, and every {int(steps[-1])} seconds before and after."
         if steps[0] == 1
-        else f"Charts over time show every {int(steps[-1])} seconds."
+        else f"Price charts show every {int(steps[-1])} seconds."
     )
 
 

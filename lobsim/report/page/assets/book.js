@@ -184,7 +184,7 @@
       const head = rowOf("head");
       head.price.textContent = "price";
       head.far.textContent = "to last";
-      head.sum.textContent = "together";
+      head.sum.textContent = quote ? `up to here, ${quote}` : "up to here";
       head.row.title = `bars and sums in ${quote}: a level, and all levels up to it`;
       const [bids, asks] = ["bid", "ask"].map((name) => Array.from({ length: levels }, () => rowOf(name)));
       const none = ["bids", "asks"].map((name) => make("div", "book-none", `no ${name}`));

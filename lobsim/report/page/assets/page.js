@@ -48,6 +48,7 @@
     plain: (value) => String(value),
     percent: known((value) => `${value && Math.abs(value) < 1e-4 ? +(value * 100).toPrecision(2) : trimmed((value * 100).toFixed(Math.abs(value) < 0.1 ? 2 : 1))} %`),
     points: known((value) => `${value > 0 ? "+" : ""}${trimmed((value * 100).toFixed(1))} pp`),
+    parts: known((value) => `${trimmed((value * 100).toFixed(1))} pp`),
     bp: known((value) => `${trimmed((value * 1e4).toFixed(Math.abs(value) < 1e-3 ? 2 : 1))} bp`),
     multiple: known((value) => `${number(value)} x`),
     seconds: known((value) => (Math.abs(value) >= 120 ? `${trimmed((value / 60).toFixed(1))} min` : `${number(value)} s`)),
