@@ -13,8 +13,10 @@ import pytest
 import tomli_w
 
 from lobsim.cli import main, reporting
-from lobsim.measure import read_run
+from lobsim.measure import Run, read_run
+from lobsim.measure.measures import Figures
 from lobsim.report.page import Chart, Headline, Page, Provenance, Section, charts, pack, render
+from lobsim.report.page.provenance import provenance, remake
 from lobsim.report.page.run_page import run_page
 from lobsim.report.page.text import visible
 from tests.cli.conftest import SCENARIO
@@ -271,9 +273,25 @@ def test_a_run_that_stopped_before_anything_happened(taped, tmp_path):
 
 
 def test_the_commands_make_the_page_again(taped, crashed):
-    assert "lobsim replay tape-lobster --seed 1 --out runs/tape-lobster-seed1" in run_page(read_run(taped))
-    page = (crashed / "report.html").read_text()
-    assert "lobsim replay scenario.toml --seed 1 --until 90s" in page, "its shock was moved"
+    assert "lobsim replay tape-lobster --seed 1 --out runs/run" in run_page(read_run(taped))
+    run = read_run(crashed)
+    told, shipped_one = remake(run)
+    assert (told, shipped_one) == (
+        "lobsim replay liquidity-vacuum --set 'exogenous[0].at=20s' --seed 1 --until 90s",
+        True,
+    )
+    changed = Run(run.path, {**run.manifest, "end_ns": 20 * 60 * 10**9})
+    assert remake(changed)[0].endswith(" --until 20m")
+    mine = Run(run.path, {**run.manifest, "scenario": "mine"})
+    assert remake(mine) == ("lobsim replay scenario.toml --seed 1 --until 90s", False)
+
+
+def test_the_folder_is_the_one_that_was_used(crashed, monkeypatch):
+    monkeypatch.chdir(crashed.parent)
+    folder = crashed.with_name("run-2")
+    folder.symlink_to(crashed, target_is_directory=True)
+    assert "--out run-2\n" in "\n".join([*provenance(Figures.of(read_run("run-2"))).commands, ""])
+    folder.unlink()
 
 
 @pytest.mark.parametrize("text", ["", "not = [toml", "[scenario]\ntitle = 3\n", "scenario = 5\n", "\x00"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
+from shlex import quote
 from typing import Any
 
 from lobsim import __version__
@@ -16,17 +16,19 @@ from lobsim.report.page.model import Provenance
 from lobsim.report.wording import amount, span
 from lobsim.scenario import load_scenario
 from lobsim.scenario.shipped import shipped
-from lobsim.units import NS_PER_MS, NS_PER_S, parse_duration
+from lobsim.sweep.differences import differences, leaves
+from lobsim.units import NS_PER_MINUTE, NS_PER_MS, NS_PER_S, parse_duration
 
 MAX_SCENARIO_BYTES = 1 << 22
 _MOST_SKIPPED = 20
+_MOST_SETTINGS = 8
 
 
 def provenance(study: Figures) -> Provenance:
     """Facts of the manifest, commands, and the resolved scenario as it was recorded."""
     run, text = study.run, scenario_text(study.run)
-    remade, shipped_one = _remake(run, text)
-    out = f"runs/{run.scenario}-seed{run.seed}"
+    remade, shipped_one = remake(run)
+    out = quote(_folder(run))
     note = "The first command makes the run, the second this page. Same scenario, seed and versions: same digest."
     if not shipped_one:
         note = f"First save the scenario below as {SCENARIO} beside the files that it names. {note}"
@@ -115,33 +117,47 @@ def _versions(found: object) -> str:
     return ", ".join(f"{_plain(name)} {_plain(version)}" for name, version in found.items())
 
 
-def _remake(run: Run, text: str) -> tuple[str, bool]:
+def remake(run: Run, otherwise: str = SCENARIO) -> tuple[str, bool]:
     """The command that makes the run again, and whether it names a scenario that ships with lobsim.
 
-    It does when that scenario, as it is or with one of its variants, resolves to the very text that was recorded.
+    It does when that scenario, as it is, with one of its variants or with a few settings, resolves to what was
+    recorded; else it names the file `otherwise`.
     """
     until = f" --until {_until(run)}" if run.complete and run.end_ns < _duration_ns(run) else ""
-    told = _shipped_as(run.scenario, text)
-    if told is None:
-        return f"lobsim replay {SCENARIO} --seed {run.seed}{until}", False
-    return f"lobsim replay {told} --seed {run.seed}{until}", True
+    told = _shipped_as(run.scenario, scenario_text(run))
+    return f"lobsim replay {quote(otherwise) if told is None else told} --seed {run.seed}{until}", told is not None
+
+
+def _folder(run: Run) -> str:
+    """Where the run lies, as it was named; of a path from the root only its last part, which is the same anywhere."""
+    if run.path.name in ("", "..") or str(run.path) == "(frames)":
+        return f"runs/{run.scenario}-seed{run.seed}"
+    return f"runs/{run.path.name}" if run.path.is_absolute() else run.path.as_posix()
 
 
 def _shipped_as(name: str, text: str) -> str | None:
+    """Name, variant and settings of a shipped scenario that give this very text; None where there are none."""
     path = shipped().get(name)
     if path is None or not text:
         return None
-    wanted = hashlib.sha256(text.encode()).digest()
+    found: list[tuple[int, str]] = []
     try:
+        wanted = leaves(tomllib.loads(text))
         base = load_scenario(path)
-        if hashlib.sha256(base.text.encode()).digest() == wanted:
-            return name
-        for variant in base.file.variants:
-            if hashlib.sha256(load_scenario(path, variant=variant).text.encode()).digest() == wanted:
-                return f"{name} --variant {variant}"
-    except LobsimError:
+        for variant in (None, *base.file.variants):
+            told = name if variant is None else f"{name} --variant {variant}"
+            start = base if variant is None else load_scenario(path, variant=variant)
+            if start.text == text:
+                return told
+            changes = differences(leaves(tomllib.loads(start.text)), wanted)
+            settings = [f"{one.key}={one.new}" for one in changes if one.new is not None]
+            if not 0 < len(changes) == len(settings) <= _MOST_SETTINGS:
+                continue
+            if load_scenario(path, variant=variant, settings=settings).text == text:
+                found.append((len(settings), " ".join([told, *(f"--set {quote(one)}" for one in settings)])))
+    except (LobsimError, tomllib.TOMLDecodeError, RecursionError):
         return None
-    return None
+    return min(found, key=lambda one: one[0])[1] if found else None
 
 
 def _duration_ns(run: Run) -> int:
@@ -153,4 +169,8 @@ def _duration_ns(run: Run) -> int:
 
 
 def _until(run: Run) -> str:
-    return f"{run.end_ns // NS_PER_S}s" if run.end_ns % NS_PER_S == 0 else f"{run.end_ns // NS_PER_MS}ms"
+    """The moment as --until takes it, in the largest unit that keeps it whole."""
+    for unit, ns in (("m", NS_PER_MINUTE), ("s", NS_PER_S), ("ms", NS_PER_MS)):
+        if run.end_ns % ns == 0:
+            return f"{run.end_ns // ns}{unit}"
+    return f"{run.end_ns}ns"
