@@ -166,7 +166,10 @@ def replay(
     scenario: ScenarioArg,
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed. Default: the scenario's.")] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the run. Default: runs/NAME-seedN.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for the run. Default: runs/NAME-seedN, or -2, -3, ... if it is taken."
+        ),
     ] = None,
     settings: SetOption = None,
     variant: VariantOption = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from lobsim.cli.console import say, show_table
@@ -10,6 +11,8 @@ from lobsim.errors import ScenarioError
 from lobsim.report.wording import span
 from lobsim.scenario import Scenario, ScenarioFile, load_scenario
 from lobsim.scenario.shipped import locate, shipped
+
+_MOST_NAMES = 20
 
 
 def check_and_show(name: str, settings: Sequence[str], variant: str | None, *, allow_path: bool) -> None:
@@ -33,18 +36,28 @@ def _facts(scenario: Scenario) -> list[tuple[str, str]]:
     file = scenario.file
     header = file.scenario
     loans = sum(lender.loans.count for lender in file.lenders.values())
-    agents = [f"{agent.count} {name}" for name, agent in file.agents.items() if agent.enabled]
+    kinds: Counter[str] = Counter()
+    for agent in file.agents.values():
+        if agent.enabled:
+            kinds[agent.kind] += agent.count
     facts = [
         ("name", header.name),
         ("title", header.title),
         ("runs", f"{span(header.duration)} from {header.start_utc}, seed {header.seed}"),
-        ("instruments", ", ".join(list(file.instruments)[:20])),
-        ("agents", ", ".join(agents[:20]) or "none"),
+        ("instruments", _listed(list(file.instruments))),
+        ("agents", ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "none"),
         ("loans", f"{loans:,}" if loans else "none"),
-        ("tapes", ", ".join(tape.path for tape in file.tapes[:20])),
+        ("tapes", _listed([tape.path for tape in file.tapes])),
         ("variants", ", ".join(file.variants)),
     ]
     return [(label, text) for label, text in facts if text]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """All names, or how many there are, the first ones and how many are left."""
+    if len(names) <= _MOST_NAMES:
+        return ", ".join(names)
+    return f"{len(names)}: {', '.join(names[:_MOST_NAMES])} and {len(names) - _MOST_NAMES} more"
 
 
 def show_schema() -> None:

@@ -76,7 +76,13 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: in
             ):
                 screen.print(Padding(Text(line), (0, 0, 0, indent + margin)))
         return
-    console(width=width).print(padded)
+    if screen.is_terminal:
+        console(width=width).print(padded)
+        return
+    target = console(width=width)
+    with target.capture() as kept:  # in a file no line ends in spaces
+        target.print(padded)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in kept.get().splitlines()))
 
 
 def stacked(header: Sequence[str], row: Sequence[str], left: int, width: int) -> list[tuple[int, str]]:

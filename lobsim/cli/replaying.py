@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ def replay_and_show(request: ReplayRequest) -> None:
     header = scenario.file.scenario
     until_ns = header.duration if request.until is None else min(header.duration, scenario.time_ns(request.until))
     seed = header.seed if request.seed is None else request.seed
-    out = request.out if request.out is not None else _free_folder(scenario, request.variant, seed)
+    out = request.out if request.out is not None else _free_folder(scenario, request, seed)
 
     if request.overwrite:
         remove_page(out)
@@ -162,16 +161,16 @@ def _shock_ns(run: Run) -> int | None:
     return when if isinstance(when, int) and when <= run.end_ns else None
 
 
-def _free_folder(scenario: Scenario, variant: str | None, seed: int) -> Path:
-    """runs/NAME-seedN, with -2, -3, ... when that is taken."""
-    name = scenario.file.scenario.name + (f"-{variant}" if variant else "")
+def _free_folder(scenario: Scenario, request: ReplayRequest, seed: int) -> Path:
+    """runs/NAME-seedN, with -2, -3, ... when that is taken, and a line that says so."""
+    name = scenario.file.scenario.name + (f"-{request.variant}" if request.variant else "")
     first = Path("runs") / f"{name}-seed{seed}"
     if not first.exists():
         return first
-    for number in count(2):
+    for number in range(2, _MAX_SUFFIX + 1):
         folder = first.with_name(f"{first.name}-{number}")
         if not folder.exists():
+            if not request.quiet and not request.as_json:
+                say(f"{first} is taken: this run is in {folder}", stderr=True)
             return folder
-        if number > _MAX_SUFFIX:
-            break
     raise RunError(f"{first}: {_MAX_SUFFIX} runs of this name are there already; say --out DIR")

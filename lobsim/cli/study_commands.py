@@ -39,7 +39,10 @@ AllowPathOption = Annotated[
 
 def sweep(
     scenario: ScenarioArg,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the study; one that was begun goes on.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the study; one begun goes on. Default: studies/NAME-sweep."),
+    ] = None,
     seeds: Annotated[str, typer.Option(metavar="SEEDS", help="0:1000 (up to 999), 20 (1 to 20) or 1,5,8.")] = "20",
     axes: Annotated[
         list[str] | None,
@@ -103,7 +106,7 @@ def ablate(
     scenario: ScenarioArg,
     seeds: Annotated[str, typer.Option(metavar="SEEDS", help="20 (1 to 20), 0:100 (up to 99) or 1,5,8.")] = "20",
     budget: Annotated[
-        int | None, typer.Option(metavar="RUNS", min=1, help="Runs at most. Default: 2000. See below.")
+        int | None, typer.Option(metavar="RUNS", min=1, help="Runs at most. Default: 2000. See above.")
     ] = None,
     variant: Annotated[
         str | None,

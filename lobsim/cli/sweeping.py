@@ -14,7 +14,7 @@ import typer
 
 from lobsim.cli.console import console, plain, say, show_table
 from lobsim.cli.study_reporting import leave_study_page, write_study
-from lobsim.errors import InputError, RunError
+from lobsim.errors import InputError
 from lobsim.report.explain import medians_section, score_rows
 from lobsim.report.wording import NOTHING, amount, percent
 from lobsim.scenario.shipped import locate
@@ -57,7 +57,8 @@ def sweep_and_show(request: SweepRequest, *, axes: Sequence[str], variants: str 
     base = make_cell(path, "base", None, {})
     chosen = parse_variants(variants, base.scenario.file.variants)
     cells = grid(path, chosen, [parse_axis(text) for text in axes])
-    study = study_of(request, base, cells, parse_seeds(request.seeds), _out(request))
+    out = request.out or Path("studies") / f"{base.scenario.file.scenario.name}-sweep"
+    study = study_of(request, base, cells, parse_seeds(request.seeds), out)
     page = page_of(request, study, wanted)
     if request.as_json:
         print(json.dumps({**as_object(study, wanted), "html": None if page is None else str(page)}, allow_nan=False))  # noqa: T201
@@ -286,9 +287,3 @@ def _spread(row: CellSummary) -> str:
     if is_flag(row.outcome):
         return (NOTHING if row.mean is None else percent(row.mean.value, 0)) + missing
     return spread(row.quartiles, row.outcome) + missing
-
-
-def _out(request: SweepRequest) -> Path:
-    if request.out is None:
-        raise RunError("say --out DIR")
-    return request.out

@@ -74,7 +74,7 @@ class RunFolder:
         if MANIFEST not in names:
             raise RunError(f"{self.path}: the folder is not empty and holds no run; choose a new or an empty folder")
         if not overwrite:
-            raise RunError(f"{self.path}: already holds a run; choose another folder or ask to overwrite it")
+            raise RunError(f"{self.path}: already holds a run; choose another folder, or replace it (--overwrite)")
         try:
             with (self.path / MANIFEST).open("rb") as file:
                 known = "lobsim_format" in json.loads(file.read(1 << 26))

@@ -187,3 +187,14 @@ def test_numbers_for_people() -> None:
         "4 min 31 s",
         "1 h 15 min",
     ]
+
+
+def test_check_counts_what_it_does_not_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "oct-2025"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line == line.rstrip() for line in lines)
+    facts = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines[1:]}
+    assert facts["instruments"].startswith("46: BTC-USDT, ETH-USDT, ")
+    assert facts["instruments"].endswith(" and 26 more")
+    assert "9 market-maker, " in facts["agents"]
+    assert "noise-XRP" not in facts["agents"]

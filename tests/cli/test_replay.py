@@ -117,7 +117,9 @@ def test_an_old_run_is_replaced_only_when_asked(tmp_path: Path, capsys: pytest.C
     command = [*SHORT, "-q", "--out", str(tmp_path / "run")]
     assert main(command) == 0
     assert main(command) == 2
-    assert "already holds a run" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "already holds a run" in said
+    assert "--overwrite" in said
     assert main([*command, "--overwrite"]) == 0
 
 
@@ -215,3 +217,14 @@ def _wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_folder_that_is_taken_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "liquidity-vacuum-seed1").mkdir(parents=True)
+    assert main(["replay", "liquidity-vacuum", "--until", "1s", "--no-report"]) == 0
+    taken = "runs/liquidity-vacuum-seed1 is taken: this run is in runs/liquidity-vacuum-seed1-2"
+    assert taken in capsys.readouterr().err.splitlines()
+    assert (tmp_path / "runs" / "liquidity-vacuum-seed1-2" / "manifest.json").is_file()

@@ -77,6 +77,15 @@ def test_sweep_json_is_one_object_and_nothing_else(
     assert again["cells"]["base"]["outcomes"]["fall"] == told["cells"]["base"]["outcomes"]["fall"]
 
 
+def test_a_sweep_has_a_folder_of_its_own_name(
+    scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["sweep", str(scenario), "--seeds", "1", *HERE, "--no-report"]) == 0
+    assert [folder.name.endswith("-sweep") for folder in (tmp_path / "studies").iterdir()] == [True]
+    assert "results in studies/" in capsys.readouterr().out
+
+
 def test_failed_runs_are_named_and_leave_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "tape.toml"
     path.write_text(SCENARIO.read_text() + '[[tapes]]\nkind = "lobster"\ninstrument = "ALT-USDT"\npath = "no.csv"\n')
