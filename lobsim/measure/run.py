@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ from lobsim.records import (
     overall_digest,
     polars_schema,
 )
-from lobsim.units import NS_PER_DAY, NS_PER_S, NS_PER_US, Grid, parse_decimal, parse_time
+from lobsim.units import NS_PER_DAY, NS_PER_MINUTE, NS_PER_S, NS_PER_US, Grid, format_clock, parse_decimal, parse_time
 
 MAX_ROWS = 25_000_000
 """Rows of one table that are decoded into memory unless asked for more (about 4 GB of `orders`)."""
@@ -73,6 +74,8 @@ def read_run(path: str | Path, *, max_rows: int = MAX_ROWS) -> Run:
     missing, cut off or of another layout. max_rows bounds what one table may take into memory.
     """
     path = Path(path)
+    if not path.exists():
+        raise RunError(f"{path}: no such run{_near(path)}")
     run = Run(path, _read_manifest(path / MANIFEST), max_rows=max_rows)
     run._open_parts()
     return run
@@ -196,6 +199,18 @@ class Run:
         return f"{self.path}: UNFINISHED RUN ({why}); what follows covers only its first {self.end_ns / NS_PER_S:.3f} s"
 
     @property
+    def cut(self) -> str:
+        """Where a complete run was stopped before its scenario was over, in words; "" for a run that went all the way.
+
+        Figures of such a run say nothing about the event that the scenario stands for.
+        """
+        duration_ns = self.summary.get("duration_ns")
+        if not self.complete or not isinstance(duration_ns, int) or not self.end_ns < duration_ns < 2**62:
+            return ""
+        clock = format_clock(self.end_ns, self.start_ns_of_day)[:8]
+        return f"stopped at {clock}Z by --until, of {duration_ns / NS_PER_MINUTE:g} min"
+
+    @property
     def start_ns_of_day(self) -> int:
         """Wall clock of the run's start, in nanoseconds since midnight UTC."""
         return self._start_ns % NS_PER_DAY
@@ -314,6 +329,16 @@ def verify_digest(run: Run) -> str:
     if run.complete and total != run.digest:
         raise RunError(f"{run.path / MANIFEST}: digest is {run.digest}, the tables say {total}")
     return total
+
+
+def _near(path: Path) -> str:
+    """The run beside this path whose name is most like it, as a question."""
+    try:
+        names = sorted(one.name for one in path.parent.iterdir() if (one / MANIFEST).is_file())
+    except OSError:
+        return ""
+    found = get_close_matches(path.name, names[:MAX_PARTS], 1)
+    return f"; did you mean {path.parent / found[0]}?" if found else ""
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

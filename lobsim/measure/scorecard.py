@@ -56,7 +56,10 @@ class Target(NamedTuple):
 
 
 class Score(NamedTuple):
-    """One line of the scorecard. inside: False also where there was nothing to measure."""
+    """One line of the scorecard. inside: False also where there was nothing to measure.
+
+    no_verdict: why nothing is judged, "" where it is (then `simulated` is None).
+    """
 
     name: str
     simulated: float | None
@@ -66,18 +69,21 @@ class Score(NamedTuple):
     inside: bool
     unit: str
     target: Target
+    no_verdict: str = ""
 
 
 def scorecard(run: Run | Study, targets: Iterable[Mapping[str, Any]] | None = None) -> list[Score]:
     """Score a run against `targets` (default: those that its manifest names), in their order.
 
+    A run that was stopped before its scenario was over is not measured against its own targets: see `Run.cut`.
     Raises `InputError` naming the row for one that no figure can be computed for.
     """
     study = Figures.of(run)
+    cut = study.run.cut if targets is None else ""
     rows = study.run.manifest.get("targets", []) if targets is None else list(targets)
     if not isinstance(rows, list) or len(rows) > MAX_ROWS:
         raise InputError(f"targets: a list of at most {MAX_ROWS} rows is wanted")
-    return [_score(study, target_of(row, number)) for number, row in enumerate(rows)]
+    return [_score(study, target_of(row, number), cut) for number, row in enumerate(rows)]
 
 
 def target_of(row: Mapping[str, Any], number: int = 0) -> Target:
@@ -119,14 +125,14 @@ def target_of(row: Mapping[str, Any], number: int = 0) -> Target:
 _NUMBERS = ("low", "high", "real", "real_low", "real_high")
 
 
-def _score(study: Figures, target: Target) -> Score:
-    simulated = _figure(study, target)
+def _score(study: Figures, target: Target, no_verdict: str) -> Score:
+    simulated = None if no_verdict else _figure(study, target)
     inside = (
         simulated is not None
         and (target.low is None or simulated >= target.low)
         and (target.high is None or simulated <= target.high)
     )
-    return Score(target.name, simulated, target.real, target.low, target.high, inside, target.unit, target)
+    return Score(target.name, simulated, target.real, target.low, target.high, inside, target.unit, target, no_verdict)
 
 
 def _figure(study: Figures, target: Target) -> float | None:

@@ -70,7 +70,11 @@ def milestone_rows(found: Sequence[Milestone]) -> list[dict[str, Any]]:
 def score_rows(scores: Sequence[Score]) -> list[dict[str, Any]]:
     """A scorecard as plain data."""
     keys = ("name", "simulated", "real", "low", "high", "inside", "unit")
-    return [{key: getattr(score, key) for key in keys} for score in scores]
+    rows = [{key: getattr(score, key) for key in keys} for score in scores]
+    for row, score in zip(rows, scores, strict=True):
+        if score.no_verdict:
+            row |= {"inside": None, "no_verdict": score.no_verdict}
+    return rows
 
 
 def chain(study: Figures) -> Section:
@@ -170,13 +174,19 @@ def score_section(scores: Sequence[Score]) -> Section:
             figure(score.simulated, score.unit),
             real_text(score),
             band_text(score),
-            "inside" if score.inside else ("not measured" if score.simulated is None else "OUTSIDE"),
+            "" if score.no_verdict else _verdict(score),
         )
         for score in scores
     ]
     inside = sum(score.inside for score in scores)
     title = f"Against the real figures: {inside} of {len(scores)} inside their bands"
+    if scores and scores[0].no_verdict:
+        title = f"Against the real figures: {scores[0].no_verdict}: no verdict"
     return Section(title, ("", "simulated", "real", "band", ""), rows)
+
+
+def _verdict(score: Score) -> str:
+    return "inside" if score.inside else ("not measured" if score.simulated is None else "OUTSIDE")
 
 
 def medians_section(label: str, summaries: Sequence[ScoreSummary]) -> Section:

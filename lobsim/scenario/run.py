@@ -59,6 +59,7 @@ def replay(
             raise
         imbalance = simulation.check()
         summary = {
+            "duration_ns": header.duration,
             "messages": simulation.messages,
             "clock_events": simulation.clock.events_run,
             "shock_ns": simulation.shock_ns,

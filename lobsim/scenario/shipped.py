@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from lobsim.errors import ScenarioError
@@ -31,7 +32,9 @@ def locate(text: str) -> Path:
         return path
     known = shipped()
     if text not in known:
+        near = get_close_matches(text, known, 1)
         raise ScenarioError(
             f"{text}: no such file, and no scenario of that name ships with lobsim (there are: {', '.join(known)})"
+            + (f"; did you mean {near[0]}?" if near else "")
         )
     return known[text]

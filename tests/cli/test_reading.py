@@ -234,3 +234,17 @@ def test_a_clock_time_after_midnight_is_of_the_next_day(recorded: Path) -> None:
 def test_a_folder_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["depth", str(tmp_path)]) == 2
     assert "manifest.json: no such file" in capsys.readouterr().err
+
+
+def test_a_misspelt_folder_or_scenario_is_guessed(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "liquidity-vacuum-seed1").symlink_to(recorded, target_is_directory=True)
+    wrong = tmp_path / "liquidity-vaccum-seed1"
+    assert main(["explain", str(wrong)]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said == f"lobsim: {wrong}: no such run; did you mean {tmp_path / 'liquidity-vacuum-seed1'}?"
+    assert main(["explain", str(tmp_path / "no" / "where")]) == 2
+    assert capsys.readouterr().err.strip().endswith("where: no such run")
+    assert main(["check", "liquidity-vaccum"]) == 2
+    assert "did you mean liquidity-vacuum?" in capsys.readouterr().err

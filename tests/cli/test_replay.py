@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lobsim.cli import main
-from lobsim.measure import read_run, verify_digest
+from lobsim.measure import read_run, scorecard, verify_digest
 from tests.cli.conftest import SCENARIO
 
 SHORT = ["replay", str(SCENARIO), "--until", "5s"]
@@ -228,3 +228,18 @@ def test_a_folder_that_is_taken_is_named(
     taken = "runs/liquidity-vacuum-seed1 is taken: this run is in runs/liquidity-vacuum-seed1-2"
     assert taken in capsys.readouterr().err.splitlines()
     assert (tmp_path / "runs" / "liquidity-vacuum-seed1-2" / "manifest.json").is_file()
+
+
+def test_a_run_that_was_cut_gets_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert main(["replay", "luna-2022", "--until", "5s", "--no-report", "--out", str(out)]) == 0
+    assert " min: no verdict" in capsys.readouterr().out
+    run = read_run(out)
+    assert run.cut.startswith("stopped at ")
+    assert main(["explain", str(out), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scorecard"]
+    assert scores
+    assert {score["inside"] for score in scores} == {score["simulated"] for score in scores} == {None}
+    run.manifest["summary"]["duration_ns"] = run.end_ns
+    assert run.cut == ""
+    assert not any(score.no_verdict for score in scorecard(run))
