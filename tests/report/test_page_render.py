@@ -232,3 +232,14 @@ def test_assets_can_stand_inside_a_page():
 
 def test_text_of_the_page_is_escaped_once():
     assert html.escape("a & b") in render(full_page("a & b"))
+
+
+def test_no_line_ends_between_a_number_and_its_unit():
+    page = render(Page("t", "", Headline("1 <b> fell 82.6 % within 8 min 48 s; 5 steps"), [], Provenance()))
+    assert "1 &lt;b&gt; fell 82.6\u00a0% within 8\u00a0min\u00a048\u00a0s; 5 steps" in page
+
+
+def test_a_section_has_a_short_name_where_links_stand():
+    parts = [Table(("",), [("x",)])]
+    page = render(Page("t", "", Headline("s"), [Section("a", "A long title", "", parts, short="Long")], Provenance()))
+    assert '<a href="#a">Long</a>' in page

@@ -85,6 +85,7 @@ def section(study: Figures) -> Section:
         _lead(crash=bool(times), forced=forced),
         [Widget("book", "book", data)],
         _note(books, fine, coarse),
+        short="Book",
     )
 
 

@@ -191,7 +191,7 @@ def _depth(study: Figures, times: Ints, books: dict[str, BookFigures]) -> Sectio
         "means nothing at all, on both sides where the spread is wider than the band. A gap means that one side was "
         "empty, so that there was no mid price to count from."
     )
-    return Section("depth", "Depth of the books", lead, _choice("depth-of", "Book:", shown), note)
+    return Section("depth", "Depth of the books", lead, _choice("depth-of", "Book:", shown), note, "Depth")
 
 
 def _depth_charts(study: Figures, times: Ints, depth: Floats, chart_id: str, what: str) -> list[Chart]:
@@ -251,7 +251,9 @@ def _slippage(study: Figures, times: Ints, books: dict[str, BookFigures]) -> Sec
         "In the median of a group, a book that cannot fill an order is worse than any price; without a median there "
         "is a gap. Any other size or side: lobsim slippage RUN --notional 50e3 --side buy."
     )
-    return Section("slippage", "What a market order costs", lead, _choice("slippage-of", "Book:", options), note)
+    return Section(
+        "slippage", "What a market order costs", lead, _choice("slippage-of", "Book:", options), note, "Slippage"
+    )
 
 
 def _cost_charts(

@@ -39,14 +39,14 @@ def section(study: Figures) -> Section:
         "exactly. It says whose order came last into an emptying book, not what would have happened without it."
     )
     note = (
-        f"From the {_first_trade(study)} down to the lowest trade, in percentage points of that first price; "
+        f"From the price of the {_first_trade(study)} down to the lowest trade, in percentage points of it; "
         "`lobsim explain` gives the same parts as shares of the fall. Bounces leave no trace. "
         f" Purposes with less than {percent(float(LEAST_SHARE), 0)} of a fall stand together as others."
     )
     parts: Sequence[Chart | Choice] = (
         options[0][1] if len(options) == 1 else [Choice("causes-of", "Fall of:", options)] if options else []
     )
-    return Section("causes", "Whose orders took prices down", lead, parts, note)
+    return Section("causes", "Whose orders took prices down", lead, parts, note, "Causes")
 
 
 def _first_trade(study: Figures) -> str:

@@ -105,16 +105,17 @@ def time_lines(
     stack: bool = False,
     zoom: bool = False,
     ranges: Sequence[tuple[str, int, int]] = (),
-    first: int = 0,
+    first: int | None = None,
 ) -> dict[str, Any]:
     """Lines over time. stack: stacked areas. zoom: a slider below.
 
-    ranges: buttons (name, from_ns, to_ns) that set the stretch of time of all charts; `first` is shown first.
+    ranges: buttons (name, from_ns, to_ns) that set the stretch of time of all charts; `first` is shown first (None:
+    what another chart says, or all).
     """
     option = _time_frame(clock, axes, [line.name for line in lines], zoom=zoom, from_zero=stack)
     if ranges:
         option["$ranges"] = [[name, clock.share(begin), clock.share(end)] for name, begin, end in ranges]
-        option["$first"] = first
+        option |= {} if first is None else {"$first": first}
     option["series"] = [_line(clock, line, option["yAxis"], place, stack, lines) for place, line in enumerate(lines)]
     return _marked(option, clock, marks)
 

@@ -141,6 +141,7 @@ def _runs(studies: Sequence[Figures], names: Sequence[str]) -> Section:
         else "All pictures count time from the beginning of each run.",
         [Table(header, rows, left=2)],
         " ".join(warnings),
+        "Runs",
     )
 
 
@@ -183,6 +184,7 @@ def _milestones(studies: Sequence[Figures], names: Sequence[str], span: Span) ->
             tables.milestones_table(studies),
             tables.sizes_table(studies),
         ],
+        short="Milestones",
     )
 
 
@@ -205,6 +207,7 @@ def _depth(studies: Sequence[Figures], names: Sequence[str], span: Span) -> Sect
         "Bids within 1 % of the mid price: where a line touches the floor, nobody near was left to buy.",
         [Choice("depth-choice", "Show", options)] if options else [],
         f"Looked at every {every} s; the usual is the median of {tables.usual(studies)}.",
+        "Depth",
     )
 
 
@@ -223,6 +226,7 @@ def _liquidations(studies: Sequence[Figures], names: Sequence[str], span: Span) 
         "Value of liquidations so far. A steep step is a wave; where lines part, one run's cascade goes on alone.",
         [Choice("liquidated-choice", "Liquidated:", options)] if options else [],
         _without(names, lines_of(studies, liquidated), "no liquidations"),
+        "Liquidations",
     )
 
 
@@ -262,23 +266,23 @@ def _single(studies: Sequence[Figures], names: Sequence[str], span: Span) -> Sec
 def _scorecards(studies: Sequence[Figures]) -> Section:
     table = tables.scorecards_table([scorecard(study) for study in studies])
     lead = "Each run against the figures of the real event; runs without targets have no entry."
-    return Section("scorecards", "Against the real event", lead, [] if table is None else [table])
+    return Section("scorecards", "Against the real event", lead, [] if table is None else [table], short="Scorecard")
 
 
 def _outcomes(found: Comparison) -> Section:
     table = tables.outcomes_table(found)
     lead = "Every figure that differs, with the key by which sweeps and ablations know it."
-    return Section("outcomes", "Figures that differ", lead, [table] if table.rows else [])
+    return Section("outcomes", "Figures that differ", lead, [table] if table.rows else [], short="Outcomes")
 
 
 def _settings(found: Comparison) -> Section:
     table = tables.settings_table(found)
     if not table.rows:
         same = Table(("",), [("The scenarios and the seeds are the same.",)])
-        return Section("settings", "Settings that differ", "", [same])
+        return Section("settings", "Settings that differ", "", [same], short="Settings")
     count = len(found.settings)
     lead = f"{count} key{'s of' if count > 1 else ' of'} the resolved scenarios {'differ' if count > 1 else 'differs'}."
-    return Section("settings", "Settings that differ", lead, [table])
+    return Section("settings", "Settings that differ", lead, [table], short="Settings")
 
 
 def _provenance(found: Comparison) -> Provenance:
@@ -314,7 +318,7 @@ def _chart(
 ) -> Chart:
     kept, _ = thinned(lines, MOST_POINTS)
     low, high = span.low * span.unit, span.high * span.unit
-    ranges = [("all", low, high), ("around the shock", *_NEAR)] if zoom and low < 0 and high > 2 * _NEAR[1] else []
+    ranges = [("The crash", *_NEAR), ("Whole run", low, high)] if zoom and low < 0 and high > 2 * _NEAR[1] else []
     option = aligned_lines(names, kept, span, axis, zoom=zoom, ranges=ranges, reference=reference)
     option["xAxis"] |= {"name": span.name, "nameLocation": "middle", "nameGap": 26}
     option["grid"]["bottom"] = 74 if zoom else 30

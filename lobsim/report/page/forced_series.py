@@ -78,7 +78,7 @@ def makers(study: Figures) -> Section:
     without = len(study.accounts_of_kind(MAKER)) - len(levels)
     owing = f" {without} of the makers never owed anything and are not drawn." if levels and without else ""
     note = f"Levels and leverage above {MOST_LEVEL:g} are cut off, and levels below -1.{owing}"
-    return Section("makers", "Market makers", lead, parts, note if parts else "")
+    return Section("makers", "Market makers", lead, parts, note if parts else "", "Makers")
 
 
 def _makers_chart(study: Figures, chart_id: str, lines: Sequence[charts.Line], what: str, title: str) -> Chart:
@@ -249,4 +249,4 @@ def stocks(study: Figures) -> Section:
         "Positions that are closed by force, or vanish with the price, shrink open interest. Losses that no margin "
         "covers are paid by the insurance funds; where one is empty, winners are auto-deleveraged."
     )
-    return Section("contracts", "Contracts and insurance", lead, parts)
+    return Section("contracts", "Contracts and insurance", lead, parts, short="Contracts")

@@ -60,13 +60,17 @@ Part: TypeAlias = Chart | Table | Widget | Choice
 
 
 class Section(NamedTuple):
-    """A chapter of the page. lead: one or two sentences that say what to see. Without parts it is not shown."""
+    """A chapter of the page. lead: one or two sentences that say what to see. Without parts it is not shown.
+
+    short: its name in the row of links above the page, where the title is too long for it.
+    """
 
     id: str
     title: str
     lead: str
     parts: Sequence[Part]
     note: str = ""
+    short: str = ""
 
 
 class BigFigure(NamedTuple):

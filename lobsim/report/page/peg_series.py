@@ -39,7 +39,7 @@ def sections(study: Figures) -> list[Section]:
     note = (
         "Pegs: each point is the lowest trade since the point before, so that no low is lost; else the last one holds."
     )
-    return [Section("pegs", title, lead, parts, note if pegged else "")]
+    return [Section("pegs", title, lead, parts, note if pegged else "", "Pegs" if pegged else "Elsewhere")]
 
 
 def lowest_trades(study: Figures, name: str, times: Ints) -> Floats:

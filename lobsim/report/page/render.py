@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 from lobsim.report.page.model import Chart, Choice, Page, Part, Section, Table, Widget
 from lobsim.report.page.text import cleaned, script_json, visible
@@ -23,6 +23,12 @@ from lobsim.report.page.text import cleaned, script_json, visible
 ASSETS = Path(__file__).with_name("assets")
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,79}")
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_SPACE = re.compile(
+    r"(?<=[0-9]) (?=(?:%|pp|bp|x|ms|s|min|h|million|billion|trillion)(?![A-Za-z]))"
+    r"|(?<=[0-9] min) (?=[0-9]+ s\b)|(?<=[0-9] h) (?=[0-9]+ min\b)"
+)
+"""Between a number and its unit, and within a span of time: where no line may end."""
+
 _NUMBER = re.compile(r"\s*([-+]?)\s*([0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)")
 
 
@@ -135,6 +141,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["lines"] = lambda text: escape(visible(text, keep="\n\t"))  # Markup: `shown` leaves it alone
+    environment.filters["unbroken"] = lambda text: Markup(_SPACE.sub("\u00a0", escape(visible(text))))  # noqa: S704
     environment.tests["chart"] = lambda part: isinstance(part, Chart)
     environment.tests["table"] = lambda part: isinstance(part, Table)
     environment.tests["widget"] = lambda part: isinstance(part, Widget)

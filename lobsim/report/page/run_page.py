@@ -51,7 +51,9 @@ def _scorecard(study: Figures) -> Section:
     lead = "Each figure of the real event beside the simulated one, with the band that counts as agreement."
     header = ("figure", *found.header[1:-1], "verdict")
     bad = [place for place, score in enumerate(scores) if score.simulated is not None and not score.inside]
-    return Section("scorecard", found.title, lead, [Table(header, found.rows, left=found.left, bad=bad)])
+    return Section(
+        "scorecard", found.title, lead, [Table(header, found.rows, left=found.left, bad=bad)], short="Scorecard"
+    )
 
 
 def _instruments(study: Figures) -> Section:

@@ -67,8 +67,8 @@ def aligned_lines(
 ) -> dict[str, Any]:
     """One line per run over the time since the shock; a run without the series keeps its colour for the other charts.
 
-    reference: named values drawn across. ranges: buttons (name, from, to) in seconds after the shock; the last one is
-    what is shown first.
+    reference: named values drawn across. ranges: buttons (name, from, to) in seconds after the shock; the first one is
+    what is shown at first.
     """
     option = bars([], {}, axis)
     shown = [(place, name, line) for place, (name, line) in enumerate(zip(names, lines, strict=True)) if not line.empty]
@@ -104,7 +104,7 @@ def aligned_lines(
         option["grid"]["bottom"] = 40
     if ranges:
         option["$ranges"] = [[name, span.share(begin), span.share(end)] for name, begin, end in ranges]
-        option["$first"] = len(ranges) - 1
+        option["$first"] = 0
     return option
 
 

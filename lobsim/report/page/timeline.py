@@ -50,15 +50,16 @@ def ranges(study: Figures) -> list[tuple[str, int, int]]:
         return []
     begin, last = found
     margin = max((last - begin) // 10, 10 * NS_PER_S)
-    whole = [("Whole run", 0, end_ns), ("The crash", max(0, begin - margin), min(end_ns, last + margin))]
+    crashed, whole = ("The crash", max(0, begin - margin), min(end_ns, last + margin)), ("Whole run", 0, end_ns)
     first = ("First five minutes", max(0, begin - 15 * NS_PER_S), begin + _FIRST_LOOK_NS)
-    return [*whole, first] if last - begin > 2 * _FIRST_LOOK_NS and first[2] < end_ns else whole
+    several = last - begin > 2 * _FIRST_LOOK_NS and first[2] < end_ns
+    return [crashed, first, whole] if several else [crashed, whole]
 
 
 def first_range(study: Figures) -> int:
     """Which of `ranges` to begin with: the crash, where it is a small part of the run."""
     found = ranges(study)
-    return 1 if len(found) > 1 and (found[1][2] - found[1][1]) < study.run.end_ns * _SMALL_PART else 0
+    return 0 if found and (found[0][2] - found[0][1]) < study.run.end_ns * _SMALL_PART else max(0, len(found) - 1)
 
 
 def moments(study: Figures) -> Ints:

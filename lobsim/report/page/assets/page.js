@@ -244,7 +244,7 @@
   const NARROW = 480; // pixels: a phone, where names of categories get less room than bars
   const paint = (one) => {
     const option = themed(coloured(one.option));
-    if (one.chart.getWidth() < NARROW) for (const axis of option.yAxis) if (axis.type === "category") axis.axisLabel.width = Math.min(axis.axisLabel.width || 100, 88);
+    if (one.chart.getWidth() < NARROW) for (const axis of option.yAxis) if (axis.type === "category") Object.assign(axis.axisLabel, { width: Math.min(axis.axisLabel.width || 100, 88), fontSize: 11, lineHeight: 12 });
     if (one.marks && option.series.length) option.series[0].markLine = markLine(one, option.xAxis[0]);
     one.chart.setOption(zoomed(option, one.group && ranges.get(one.group)), { notMerge: true });
   };
@@ -322,7 +322,7 @@
       const text = byId(`data-${element.id}`).textContent;
       if (!text.includes('"$ranges"')) continue;
       const { $ranges: choices, $group: group, $first: first } = JSON.parse(text);
-      if (first) ranges.set(group, choices[first].slice(1));
+      if (first !== undefined) ranges.set(group, choices[first].slice(1));
       const bar = document.createElement("div");
       bar.className = "ranges";
       for (const [name, from, to] of choices) {
@@ -397,6 +397,8 @@
         for (const link of links) {
           const here = link.getAttribute("href") === `#${entry.target.id}`;
           if (here) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+          // sideways only: on a phone not all links fit
+          if (here) link.parentElement.scrollTo({ left: link.offsetLeft - link.parentElement.offsetLeft - 24 });
         }
       }
     }, { rootMargin: "-15% 0px -75% 0px" });
