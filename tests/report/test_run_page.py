@@ -124,11 +124,11 @@ def test_markup_in_tooltips_is_text(tmp_path, opened):
     path = tmp_path / "page.html"
     path.write_text(render(Page("t", "", Headline("s"), [Section("s", "S", "", [chart])], Provenance())))
     tab, problems, _ = opened(path)
-    tab.evaluate(
-        "echarts.getInstanceByDom(document.getElementById('c')).dispatchAction({type: 'showTip', x: 300, y: 200})"
-    )
-    painted = "() => echarts.getInstanceByDom(document.getElementById('c')).getZr().storage.getDisplayList(true)"
-    wait_until(tab, f"({painted})().some(one => one.style.text && String(one.style.text).includes('UTC'))")
+    drawn = "echarts.getInstanceByDom(document.getElementById('c'))"
+    painted = f"() => {drawn}.getZr().storage.getDisplayList(true)"
+    shown = f"({painted})().some(one => one.style.text && String(one.style.text).includes('UTC'))"
+    # asked for again and again: a chart that is still being laid out forgets it
+    wait_until(tab, f"{drawn}.dispatchAction({{type: 'showTip', x: 300, y: 200}}), {shown}")
     pieces = tab.evaluate(f"({painted})().map(one => one.style.text).filter(one => one !== undefined && one !== null)")
     said = "".join(str(piece) for piece in pieces)
     for text in TEXTS:
