@@ -111,7 +111,7 @@ def test_keys_play_milestones_picture_and_theme(shown):
     tab.click("#theme")
     tab.select_option(".book-bar select", label="BTC-USDT")
     wait_until(tab, "document.querySelector('[data-fact=bid]').textContent === 'no bids'")
-    assert fact(tab, "ask") == "no asks"
+    wait_until(tab, "document.querySelector('[data-fact=ask]').textContent === 'no asks'")
     assert fact(tab, "last") == "none yet"
     assert failed == []
 
