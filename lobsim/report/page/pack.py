@@ -27,6 +27,7 @@ LIMIT = 1 << 51
 
 _DIGITS = 4
 _LOG_DIGITS = 3
+_LEAST_EXPONENT = -290  # of a step: its divisor must still be a float
 
 
 def pack_ints(
@@ -89,7 +90,7 @@ def fitting_step(values: Iterable[npt.ArrayLike], *, log: bool = False) -> Fract
         size, digits = float(np.ptp(numbers)) or most, _DIGITS
     if not size or not most:
         return Fraction(1)
-    exponent = max(math.floor(math.log10(size)) - digits, math.floor(math.log10(most)) - 14)
+    exponent = max(math.floor(math.log10(size)) - digits, math.floor(math.log10(most)) - 14, _LEAST_EXPONENT)
     return Fraction(10) ** exponent
 
 
