@@ -12,12 +12,13 @@ from lobsim.measure.drawdown import amplification, drawdown
 from lobsim.measure.flows import forced_flow
 from lobsim.measure.imbalance import best_imbalance, imbalance
 from lobsim.measure.liquidity import BANDS, NOTIONALS, Fill, depth, depth_at, slippage, slippage_of
+from lobsim.measure.manifest import Instrument
 from lobsim.measure.milestones import CHAIN, TITLES, Milestone, chain_order, milestones
 from lobsim.measure.order_flow import order_flow, order_flow_fit
 from lobsim.measure.outcomes import OUTCOMES, outcomes
 from lobsim.measure.quality import QUALITY, market_quality
 from lobsim.measure.resiliency import recovery_profile, resiliency
-from lobsim.measure.run import Instrument, Run, read_run, verify_digest
+from lobsim.measure.run import Run, read_run, verify_digest
 from lobsim.measure.scorecard import Score, Target, scorecard
 from lobsim.measure.spreads import quoted_spread, spreads, trade_costs
 from lobsim.measure.summary import InstrumentSummary, fall_by_purpose, new_lows_by_purpose, summary

@@ -16,7 +16,8 @@ from lobsim.errors import InputError
 from lobsim.events import Side
 from lobsim.measure.books import changes_by_instrument
 from lobsim.measure.ladder import Curves, Ints, curves
-from lobsim.measure.run import Instrument, Run
+from lobsim.measure.manifest import Instrument
+from lobsim.measure.run import Run
 
 NEAR_PCT = 1
 """Distance from a side's own best price, in percent, that `BookFrames.near` looks at."""

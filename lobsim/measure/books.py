@@ -17,7 +17,8 @@ import polars as pl
 from lobsim.errors import RunError
 from lobsim.events import EventKind, Side
 from lobsim.measure.changes import NEEDED, SHOWS_A_SLICE, level_changes
-from lobsim.measure.run import Instrument, Run
+from lobsim.measure.manifest import Instrument
+from lobsim.measure.run import Run
 
 _ALL_TIMES = 2**62
 _SLICE = 500_000

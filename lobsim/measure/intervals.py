@@ -17,7 +17,8 @@ import polars as pl
 
 from lobsim.errors import InputError
 from lobsim.measure.decode import time_column
-from lobsim.measure.run import Instrument, Run
+from lobsim.measure.manifest import Instrument
+from lobsim.measure.run import Run
 from lobsim.units import NS_PER_DAY, parse_duration
 
 Ints: TypeAlias = npt.NDArray[np.int64]

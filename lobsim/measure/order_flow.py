@@ -39,7 +39,8 @@ from lobsim.measure.intervals import (
     put_together,
     quotes_of,
 )
-from lobsim.measure.run import Instrument, Run
+from lobsim.measure.manifest import Instrument
+from lobsim.measure.run import Run
 from lobsim.measure.sampling import checked_instruments
 
 _FEWEST = 3

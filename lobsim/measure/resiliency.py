@@ -60,8 +60,9 @@ from lobsim.measure.intervals import (
     step_ns,
     trades_of,
 )
+from lobsim.measure.manifest import Instrument
 from lobsim.measure.order_flow import least_squares
-from lobsim.measure.run import Instrument, Run
+from lobsim.measure.run import Run
 from lobsim.measure.sampling import BookSamples, Number, checked_bands, checked_instruments
 from lobsim.units import NS_PER_S
 

@@ -7,22 +7,19 @@ got; `Run.status` then says so, and whoever shows it to a person prints that lin
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
 from lobsim.errors import InputError, LobsimError, RunError
 from lobsim.measure.decode import decoded
+from lobsim.measure.manifest import Instrument, first_line, instrument_of, known, read_manifest, size, text, utc, whole
 from lobsim.records import (
-    FORMAT,
     MANIFEST,
     PART_NAME,
     TABLES,
@@ -33,38 +30,13 @@ from lobsim.records import (
     overall_digest,
     polars_schema,
 )
-from lobsim.units import NS_PER_DAY, NS_PER_MINUTE, NS_PER_S, NS_PER_US, Grid, format_clock, parse_decimal, parse_time
+from lobsim.units import NS_PER_DAY, NS_PER_MINUTE, NS_PER_S, NS_PER_US, format_clock, parse_decimal, parse_time
 
 MAX_ROWS = 25_000_000
 """Rows of one table that are decoded into memory unless asked for more (about 4 GB of `orders`)."""
 
-MAX_MANIFEST_BYTES = 1 << 25
 MAX_PARTS = 99_999
-_MOST_VOLUME = 1e30
-_NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._:@-]{1,64}")
 _FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
-
-
-class Instrument(NamedTuple):
-    """One book of the run; `tick` and `lot` turn ticks and lots into decimals (quote per base, base).
-
-    kind: "spot" or "perpetual"; venue: "" where the run has only one.
-    """
-
-    instrument_id: int
-    name: str
-    base: str
-    quote: str
-    tick: Grid
-    lot: Grid
-    quote_quantum: Decimal
-    kind: str = "spot"
-    venue: str = ""
-
-    @property
-    def unit_notional(self) -> Decimal:
-        """Quote currency of one lot at a price of one tick."""
-        return self.tick.step * self.lot.step
 
 
 def read_run(path: str | Path, *, max_rows: int = MAX_ROWS) -> Run:
@@ -76,7 +48,7 @@ def read_run(path: str | Path, *, max_rows: int = MAX_ROWS) -> Run:
     path = Path(path)
     if not path.exists():
         raise RunError(f"{path}: no such run{_near(path)}")
-    run = Run(path, _read_manifest(path / MANIFEST), max_rows=max_rows)
+    run = Run(path, read_manifest(path / MANIFEST), max_rows=max_rows)
     run._open_parts()
     return run
 
@@ -129,34 +101,34 @@ class Run:
     def _take_manifest(self) -> None:
         manifest = self.manifest
         self.complete: bool = manifest["complete"] is True
-        self.seed = _whole(manifest["seed"], "seed", -(2**127))
-        self.scenario = _text(manifest["scenario"], "scenario")
-        self.digest: str | None = _text(manifest.get("digest", ""), "digest") or None if self.complete else None
-        self.start_utc = _utc(manifest["start_utc"])
-        self.numeraire = _text(manifest.get("numeraire", ""), "numeraire")
+        self.seed = whole(manifest["seed"], "seed", -(2**127))
+        self.scenario = text(manifest["scenario"], "scenario")
+        self.digest: str | None = text(manifest.get("digest", ""), "digest") or None if self.complete else None
+        self.start_utc = utc(manifest["start_utc"])
+        self.numeraire = text(manifest.get("numeraire", ""), "numeraire")
         self.assets = {
-            _text(name, "assets"): parse_decimal(quantum, f"assets.{_text(name, 'assets')}")
+            text(name, "assets"): parse_decimal(quantum, f"assets.{text(name, 'assets')}")
             for name, quantum in manifest.get("assets", {}).items()
         }
         self.instruments: dict[str, Instrument] = {}
         for row in manifest["instruments"]:
-            instrument = _instrument(row)
+            instrument = instrument_of(row)
             if instrument.name in self.instruments or instrument.instrument_id in self._instrument_ids():
                 raise ValueError(f"instrument {instrument.name} stands there twice")
             self.instruments[instrument.name] = instrument
         self.accounts_info = {
-            _whole(row["account_id"], "account_id"): AccountInfo(
-                row["account_id"], _text(row["name"], "account name"), _text(row["kind"], "account kind")
+            whole(row["account_id"], "account_id"): AccountInfo(
+                row["account_id"], text(row["name"], "account name"), text(row["kind"], "account kind")
             )
             for row in manifest.get("accounts", [])
         }
         self.groups: dict[str, tuple[str, ...]] = {
-            _text(group, "groups"): tuple(_known(self.instruments, member, group) for member in members)
+            text(group, "groups"): tuple(known(self.instruments, member, group) for member in members)
             for group, members in manifest.get("groups", {}).items()
         }
-        self.focus = _text(manifest.get("focus", ""), "focus")
+        self.focus = text(manifest.get("focus", ""), "focus")
         self.volumes = {
-            _known(self.instruments, name, "volumes"): _size(volume, f"volumes.{name}")
+            known(self.instruments, name, "volumes"): size(volume, f"volumes.{name}")
             for name, volume in manifest.get("volumes", {}).items()
         }
 
@@ -283,7 +255,7 @@ class Run:
             for table, parts in self._parts.items():
                 for part in parts:
                     _check_part(part, table)
-            raise RunError(f"{self.path}: {_first_line(error)}") from error
+            raise RunError(f"{self.path}: {first_line(error)}") from error
 
     def table(self, name: str) -> pl.DataFrame:
         """A table with decoded columns beside the integers; raises `RunError` when it has more than `max_rows` rows."""
@@ -341,32 +313,11 @@ def _near(path: Path) -> str:
     return f"; did you mean {path.parent / found[0]}?" if found else ""
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        if path.is_symlink() or not path.is_file():
-            raise RunError(f"{path}: no such file; a run folder holds one")
-        with path.open("rb") as file:
-            raw = file.read(MAX_MANIFEST_BYTES + 1)
-        if len(raw) > MAX_MANIFEST_BYTES:
-            raise RunError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes")
-        manifest = json.loads(raw.decode("utf-8"))
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: no valid JSON: {_first_line(error)}") from None
-    if not isinstance(manifest, dict) or "lobsim_format" not in manifest:
-        raise RunError(f"{path}: was not written by lobsim (no lobsim_format)")
-    if manifest["lobsim_format"] != FORMAT:
-        found = str(manifest["lobsim_format"])[:20]
-        raise RunError(f"{path}: lobsim_format is {found}, this version of lobsim reads {FORMAT}")
-    return manifest
-
-
 def _check_part(part: Path, table: str) -> None:
     try:
         pl.scan_parquet(part, glob=False).collect()
     except _FAILURES as error:
-        raise RunError(f"{part}: damaged part of table {table}: {_first_line(error)}") from None
+        raise RunError(f"{part}: damaged part of table {table}: {first_line(error)}") from None
 
 
 def _rows_of(part: Path, table: str) -> int:
@@ -376,60 +327,7 @@ def _rows_of(part: Path, table: str) -> int:
         schema = lazy.collect_schema()
         rows = int(lazy.select(pl.len()).collect().item())
     except _FAILURES as error:
-        raise RunError(f"{part}: damaged part of table {table}: {_first_line(error)}") from None
+        raise RunError(f"{part}: damaged part of table {table}: {first_line(error)}") from None
     if dict(schema) != expected:
         raise RunError(f"{part}: its columns are not those of table {table}")
     return rows
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-def _whole(value: object, what: str, least: int = 0) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**127:
-        raise ValueError(f"{what}: {str(value)[:40]!r} is not a whole number of at least {least}")
-    return value
-
-
-def _size(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST_VOLUME:
-        raise ValueError(f"{what}: {str(value)[:40]!r} is not a number of at least 0")
-    return float(value)
-
-
-def _known(instruments: Mapping[str, Instrument], name: object, where: str) -> str:
-    if not isinstance(name, str) or name not in instruments:
-        raise ValueError(f"{where}: {str(name)[:64]!r} is no instrument of this run")
-    return name
-
-
-def _text(value: object, what: str) -> str:
-    if not isinstance(value, str) or len(value) > 128 or not value.isprintable():
-        raise ValueError(f"{what}: {str(value)[:40]!r} is not a printable text of at most 128 characters")
-    return value
-
-
-def _utc(value: object) -> datetime:
-    start = datetime.fromisoformat(_text(value, "start_utc"))
-    if start.tzinfo is None or not 1970 <= start.year <= 2200:
-        raise ValueError(f"start_utc: {value!r} must have a time zone (Z) and a year between 1970 and 2200")
-    return start.astimezone(UTC)
-
-
-def _instrument(row: dict[str, Any]) -> Instrument:
-    name = _text(row["name"], "instrument name")
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"instrument name: {name!r} must match {_NAME.pattern}")
-    texts = {key: _text(row[key], f"{name}.{key}") for key in ("base", "quote", "tick", "lot", "quote_quantum")}
-    return Instrument(
-        _whole(row["instrument_id"], f"{name}.instrument_id"),
-        name,
-        texts["base"],
-        texts["quote"],
-        Grid(texts["tick"], f"{name}.price"),
-        Grid(texts["lot"], f"{name}.qty"),
-        parse_decimal(texts["quote_quantum"], f"{name}.quote_quantum"),
-        _text(row.get("kind", "spot"), f"{name}.kind"),
-        _text(row.get("venue", ""), f"{name}.venue"),
-    )

@@ -18,7 +18,8 @@ from lobsim.events import Side
 from lobsim.measure.books import changes_by_instrument
 from lobsim.measure.decode import time_column
 from lobsim.measure.ladder import Curves, Ints, curves
-from lobsim.measure.run import Instrument, Run
+from lobsim.measure.manifest import Instrument
+from lobsim.measure.run import Run
 from lobsim.units import parse_decimal, parse_duration
 
 Reference: TypeAlias = Literal["mid", "best"]

@@ -18,7 +18,8 @@ import polars as pl
 
 from lobsim.events import Purpose
 from lobsim.measure.liquidity import depth
-from lobsim.measure.run import Instrument, Run
+from lobsim.measure.manifest import Instrument
+from lobsim.measure.run import Run
 from lobsim.units import NS_PER_MINUTE, NS_PER_S
 
 BEFORE_NS = 10 * NS_PER_MINUTE

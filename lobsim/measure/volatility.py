@@ -44,7 +44,8 @@ from lobsim.measure.intervals import (
     sums,
     trades_of,
 )
-from lobsim.measure.run import Instrument, Run
+from lobsim.measure.manifest import Instrument
+from lobsim.measure.run import Run
 from lobsim.measure.sampling import checked_instruments
 from lobsim.units import NS_PER_S
 

@@ -15,9 +15,9 @@ from lobsim.events import Purpose
 from lobsim.measure.book_frames import NEAR_PCT, BookFrames, View, book_frames
 from lobsim.measure.flows import FORCED
 from lobsim.measure.ladder import Ints
+from lobsim.measure.manifest import Instrument
 from lobsim.measure.measures import Figures
 from lobsim.measure.milestones import TITLES
-from lobsim.measure.run import Instrument
 from lobsim.measure.study import STABLECOIN
 from lobsim.report.page import book_data
 from lobsim.report.page.book_data import Moments

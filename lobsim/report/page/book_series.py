@@ -16,8 +16,9 @@ import polars as pl
 
 from lobsim.events import Side
 from lobsim.measure.intervals import Ints, Quotes, ratio, time_weighted
+from lobsim.measure.manifest import Instrument
 from lobsim.measure.measures import Figures
-from lobsim.measure.run import Instrument, Run
+from lobsim.measure.run import Run
 from lobsim.measure.sampling import BookSamples, book_samples
 from lobsim.measure.study import Floats
 from lobsim.measure.summary import BEFORE_NS

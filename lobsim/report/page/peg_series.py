@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from lobsim.measure.intervals import Ints
+from lobsim.measure.manifest import Instrument
 from lobsim.measure.measures import Figures
-from lobsim.measure.run import Instrument
 from lobsim.measure.study import STABLECOIN, Floats
 from lobsim.report.page import charts, timeline
 from lobsim.report.page.book_series import MOST_LINES, book_times, quantiles

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from lobsim.agents.withdrawal import MarginRuleParams
 from lobsim.measure import Run
-from lobsim.measure.run import Instrument
+from lobsim.measure.manifest import Instrument
 from lobsim.records import SCENARIO
 
 MAX_BYTES = 8_000_000
