@@ -13,9 +13,21 @@ import typer
 from typer.main import get_command
 
 from lobsim import __version__
-from lobsim.cli.completing import complete_instrument, complete_run, complete_scenario, complete_variant
 from lobsim.cli.console import say
 from lobsim.cli.measure_commands import COMMANDS as MEASURE_COMMANDS
+from lobsim.cli.options import (
+    AllowPathOption,
+    AtOption,
+    CsvOption,
+    EveryOption,
+    InstrumentOption,
+    JsonOption,
+    RefOption,
+    RunArg,
+    ScenarioArg,
+    SetOption,
+    VariantOption,
+)
 from lobsim.cli.study_commands import COMMANDS
 from lobsim.errors import CheckError, LobsimError
 
@@ -113,51 +125,6 @@ def lobsim(
     A moment is a UTC clock time such as 21:15:00Z, or a time since the run's start such as 45m.
     lobsim --install-completion teaches your shell the names of scenarios, variants, runs and instruments.
     """
-
-
-ScenarioArg = Annotated[
-    str,
-    typer.Argument(
-        metavar="SCENARIO",
-        help="Scenario file (TOML), or the name of one that ships with lobsim.",
-        autocompletion=complete_scenario,
-    ),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change a value of the scenario, e.g. market_makers.withdrawal=false. May be repeated.",
-    ),
-]
-VariantOption = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Apply one of the scenario's variants first.", autocompletion=complete_variant),
-]
-AllowPathOption = Annotated[
-    bool, typer.Option("--allow-path", help="Let the scenario read tapes from outside its own folder.")
-]
-RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a recorded run.", autocompletion=complete_run)]
-InstrumentOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help="Only this instrument. Default: all of the run.", autocompletion=complete_instrument
-    ),
-]
-AtOption = Annotated[
-    list[str] | None, typer.Option("--at", metavar="TIME", help="Moment to look at. May be repeated. Default: the end.")
-]
-EveryOption = Annotated[
-    str | None, typer.Option("--every", metavar="STEP", help="Look again and again, e.g. every 30s.")
-]
-RefOption = Annotated[
-    str, typer.Option("--ref", metavar="mid|best", help="Count from the mid price or from the side's best price.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-CsvOption = Annotated[
-    str | None, typer.Option("--csv", metavar="FILE", help="Write every number as CSV, for a spreadsheet; - is stdout.")
-]
 
 
 @app.command()

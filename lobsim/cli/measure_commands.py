@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lobsim.cli.completing import complete_instrument, complete_run
+from lobsim.cli.options import CsvOption, InstrumentOption, JsonOption, RunArg
 
 
 def measures(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a recorded run.", autocompletion=complete_run)],
-    instrument: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Only this instrument. Default: all of the run.", autocompletion=complete_instrument
-        ),
-    ] = None,
+    run: RunArg,
+    instrument: InstrumentOption = None,
     every: Annotated[
         str,
         typer.Option(
@@ -28,10 +22,8 @@ def measures(
         str,
         typer.Option("--horizon", metavar="STEP", help="After how long realised spread and impact look at the mid."),
     ] = "10s",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-    csv: Annotated[
-        str | None, typer.Option("--csv", metavar="FILE", help="Write the rows there as CSV; - is stdout.")
-    ] = None,
+    as_json: JsonOption = False,
+    csv: CsvOption = None,
 ) -> None:
     """Measures of market quality: spreads, impact, imbalance, order flow, resiliency, volatility and more.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import webbrowser
 from pathlib import Path
 
 from lobsim.cli.console import console, say
-from lobsim.cli.study_reporting import PAGE, write_study
+from lobsim.cli.study_reporting import PAGE, attempted, refuse_folder, write_study
 from lobsim.errors import RunError
 from lobsim.measure import Run, read_run
 from lobsim.report.page.write import REPORT, write_page
@@ -26,8 +25,7 @@ def report_and_show(folder: Path, out: Path | None, *, open_it: bool) -> None:
         return
     run = read_run(folder)
     target = folder / REPORT if out is None else out
-    if target.is_dir():
-        raise RunError(f"{target}: is a folder; --out takes the name of a file")
+    refuse_folder(target, "--out")
     if not run.complete:
         say(run.status, style="yellow", stderr=True)
     _write(run, target)
@@ -43,19 +41,15 @@ def _say_and_open(target: Path, *, open_it: bool) -> None:
 def leave_page(run: Run, folder: Path, *, quiet: bool) -> Path | None:
     """Write the page of a run that has just ended; whatever goes wrong there is said and does not touch the run."""
     target = folder / REPORT
-    try:
+
+    def write() -> None:
         if quiet or not console(stderr=True).is_terminal:
             _write(run, target)
         else:
             with console(stderr=True).status("writing the page ..."):
                 _write(run, target)
-    except Exception as error:
-        if os.environ.get("LOBSIM_DEBUG"):
-            raise
-        why = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
-        say(f"the run is complete, but its page could not be made: {why}", style="yellow", stderr=True)
-        return None
-    return target
+
+    return target if attempted(write, "the run is complete, but its page") else None
 
 
 def remove_page(folder: Path) -> None:

@@ -7,16 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lobsim.cli.completing import complete_run, complete_scenario, complete_variant, complete_variants
+from lobsim.cli.completing import complete_run, complete_variant, complete_variants
+from lobsim.cli.options import AllowPathOption, JsonOption, ScenarioArg
 
-ScenarioArg = Annotated[
-    str,
-    typer.Argument(
-        metavar="SCENARIO",
-        help="Scenario file (TOML), or the name of one that ships with lobsim.",
-        autocompletion=complete_scenario,
-    ),
-]
 WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", metavar="N", help="Processes. Default: one per core. 0: all in this process."),
@@ -24,16 +17,12 @@ WorkersOption = Annotated[
 UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Stop every run earlier, e.g. 20m.")]
 KeepOption = Annotated[bool, typer.Option("--keep-runs", help="Keep the run folders, in DIR/runs.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 HtmlOption = Annotated[
     Path | None,
     typer.Option("--html", metavar="FILE", help="Write the study's page there instead of into its folder."),
 ]
 ReportOption = Annotated[
     bool, typer.Option("--report/--no-report", help="Also write the study's page, study.html, into its folder.")
-]
-AllowPathOption = Annotated[
-    bool, typer.Option("--allow-path", help="Let the scenario read tapes from outside its own folder.")
 ]
 
 
