@@ -59,6 +59,11 @@ class Quotes(NamedTuple):
         return np.where(self.two_sided, self.bid + self.ask, 0)
 
     @property
+    def spread(self) -> Floats:
+        """Ask - bid in ticks; NaN where a side is empty."""
+        return np.where(self.two_sided, self.ask - self.bid, np.nan)
+
+    @property
     def settled(self) -> Quotes:
         """Only the last quote of each instant."""
         last = np.append(self.time_ns[1:] != self.time_ns[:-1], np.ones(min(1, len(self.time_ns)), dtype=bool))

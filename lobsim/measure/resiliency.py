@@ -225,7 +225,7 @@ def _lags(times: Ints, shape: _Shape) -> Ints:
 
 
 def _excess_spread(quotes: Quotes, times: Ints, shape: _Shape) -> Floats:
-    spread = np.where(quotes.two_sided, quotes.ask - quotes.bid, np.nan)
+    spread = quotes.spread
     excess: Floats = quotes.at(spread, _lags(times, shape)) - quotes.at(spread, times, before=True)[:, None]
     return excess
 

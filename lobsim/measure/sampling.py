@@ -17,10 +17,11 @@ from lobsim.errors import InputError
 from lobsim.events import Side
 from lobsim.measure.books import changes_by_instrument
 from lobsim.measure.decode import time_column
+from lobsim.measure.intervals import constant, step_ns
 from lobsim.measure.ladder import Curves, Ints, curves
 from lobsim.measure.manifest import Instrument
 from lobsim.measure.run import Run
-from lobsim.units import parse_decimal, parse_duration
+from lobsim.units import parse_decimal
 
 Reference: TypeAlias = Literal["mid", "best"]
 Number: TypeAlias = str | int | float | Decimal
@@ -76,7 +77,7 @@ class BookSamples:
         result = pl.DataFrame(
             {
                 "time_ns": np.repeat(times, 2 * len(percents)),
-                "instrument": self._name(lots.size),
+                "instrument": constant(self.run, self.instrument, lots.size),
                 "ref_price": _price(_spread_over(twice, shape) / 2, one),
                 "band_pct": np.tile([float(percent) for percent in percents], 2 * len(times)),
                 "side": _labels(np.broadcast_to([[[0], [1]]], shape), _BOOK_SIDE),
@@ -115,7 +116,7 @@ class BookSamples:
         result = pl.DataFrame(
             {
                 "time_ns": np.repeat(times, len(amounts)),
-                "instrument": self._name(lots.size),
+                "instrument": constant(self.run, self.instrument, lots.size),
                 "side": _labels(np.full(lots.size, int(taker)), _ORDER_SIDE),
                 "notional_quote": np.tile([float(amount) for amount in amounts], len(times)),
                 "ref_price": _price(_spread_over(twice, shape) / 2, one),
@@ -136,12 +137,6 @@ class BookSamples:
         result = result.with_columns(slippage=pl.when(pl.col("filled_share") >= 1).then(cost))
         first = ("time_ns", "time", "instrument", "side", "notional_quote", "ref_price")
         return result.select(*first, "filled_lots", "filled_quote", "filled_share", "worst_price", "vwap", "slippage")
-
-    def best_ticks(self) -> tuple[Ints, Ints]:
-        """Best displayed bid and ask at each time, in ticks; 0 for an empty side."""
-        bests = [[curve.best() for curve in sides] for sides in self.blocks(hidden=False)]
-        bids, asks = (np.concatenate([block[column] for block in bests]) for column in range(2))
-        return bids, asks
 
     def blocks(self, *, hidden: bool) -> Iterable[tuple[Curves, Curves]]:
         """The curves of bids and of asks, block by block."""
@@ -169,9 +164,6 @@ class BookSamples:
         if len(self.times) > _MOST_KEPT:
             return blocks
         return self._kept.setdefault(hidden, list(blocks))
-
-    def _name(self, rows: int) -> pl.Series:
-        return pl.repeat(self.instrument.name, rows, eager=True, dtype=pl.Enum(list(self.run.instruments)))
 
 
 def book_samples(
@@ -235,15 +227,13 @@ def checked_times(run: Run, at: When | None, every: int | str | None) -> Ints:
     if at is not None and every is not None:
         raise InputError("give either times (at) or a step (every), not both")
     if every is not None:
-        step = every if isinstance(every, int) else parse_duration(every, "every")
-        if step <= 0:
-            raise InputError(f"every: {every!r} must be longer than 0")
+        step = step_ns(every, "every")
         bound(run.end_ns // step)
         return np.arange(0, run.end_ns + 1, step, dtype=np.int64)
     if at is None:
         at = run.end_ns
     moments = sorted({run.moment_ns(moment) for moment in ([at] if isinstance(at, int | str) else at)})
-    if not moments or moments[0] < 0 or moments[-1] >= _BEYOND:
+    if not moments or moments[-1] >= _BEYOND:
         raise InputError(f"at: {str(at)[:60]!r} holds no time of this run")
     return np.array(moments, dtype=np.int64)
 

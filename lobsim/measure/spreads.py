@@ -73,7 +73,7 @@ def quoted_spread(run: Run, instrument: Names = None, *, every: Step | None = No
     frames = []
     for one in checked_instruments(run, instrument):
         quotes = quotes_of(run, one)
-        wide = np.where(quotes.two_sided, quotes.ask - quotes.bid, np.nan)
+        wide = quotes.spread
         mean, share = time_weighted(quotes, wide * float(one.tick.step), ends)
         bps, _ = time_weighted(quotes, ratio(wide * 2 * BPS, quotes.twice_mid), ends)
         frames.append(

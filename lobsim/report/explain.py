@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -16,8 +16,10 @@ from lobsim.measure.scorecard import Score
 from lobsim.report import groups
 from lobsim.report.section import NO_SECTION, Section
 from lobsim.report.wording import NOTHING, amount, multiple, percent, seconds, span
-from lobsim.sweep.scores import ScoreSummary
 from lobsim.units import NS_PER_S, format_clock, parse_duration
+
+if TYPE_CHECKING:
+    from lobsim.sweep.scores import ScoreSummary
 
 _STEPS = ("1s", "5s", "10s", "30s", "1m", "5m", "15m", "1h", "1d")
 _MOST_STEPS = 24

@@ -128,7 +128,7 @@ class Store:
         """Write the table and say complete, as the very last thing."""
         temporary = self.folder / f"{TABLE}.tmp"
         frame.write_parquet(temporary)
-        temporary.replace(self.folder / TABLE)
+        publish_file(temporary, self.folder / TABLE)
         self._write_study(complete=True)
 
     def _write_study(self, *, complete: bool) -> None:
