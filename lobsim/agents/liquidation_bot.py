@@ -54,7 +54,8 @@ class LiquidationBot(Agent):
         """Take breached loans on, spend no more than the capacity."""
         params = self.params
         self._alarm.arm(self.clock.now + params.poll)
-        self._budget = min(params.capacity, self._budget + params.capacity * params.poll / NS_PER_S)
+        fresh = params.capacity * params.poll / NS_PER_S
+        self._budget = min(max(params.capacity, fresh), self._budget + fresh)  # a second's worth is kept, or a poll's
         for lender, asked in zip(self.context.lenders, self._asked, strict=True):
             breached = lender.breached()
             if not breached:
