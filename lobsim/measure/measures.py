@@ -128,6 +128,9 @@ INSTRUMENT_MEASURES: Mapping[str, Measure] = {
     "low_after": Measure("shock until the low", "s", lambda _, path: _since_shock(path, path.low_ns)),
     "to_low": Measure("10 % down until the low", "s", _to_low),
     "half_recovery": Measure("low until half of the fall is made up", "s", _half_recovery),
+    "half_recovery_after": Measure(
+        "shock until half of the fall is made up", "s", lambda _, path: _since_shock(path, path.half_recovered_ns)
+    ),
     "depth_lost": Measure(
         "bids within 1 % lost, worst minute", "fraction", lambda study, path: study.depth_lost[path.instrument.name]
     ),

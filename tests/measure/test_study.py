@@ -68,6 +68,7 @@ def test_times_by_hand():
     middle = (10_000 + lowest) / 2
     need = next(k for k in range(61) if 5_000 + k * 3_000 / 60 >= middle)
     assert figure(study, "half_recovery", "A-USDT") == 1500 + need - (SHOCK_S + 401)
+    assert figure(study, "half_recovery_after", "A-USDT") == 1500 + need - SHOCK_S
 
 
 def test_a_price_that_never_fell_has_no_times():
@@ -75,7 +76,7 @@ def test_a_price_that_never_fell_has_no_times():
     world.path("A-USDT", {0: 10_000, 700: 10_500}, 900)
     study = Figures.of(world.run())
     assert figure(study, "fall", "A-USDT") == 0  # the trade at the shock itself is at the reference
-    for name in ("crossing", "to_low", "half_recovery", "impact_ratio", "depth_lost"):
+    for name in ("crossing", "to_low", "half_recovery", "half_recovery_after", "impact_ratio", "depth_lost"):
         assert figure(study, name, "A-USDT") is None
     assert study.paths["B-USDT"].fall is None
     assert study.paths_of(["B-USDT"]) == []
