@@ -1,22 +1,15 @@
-"""Options of charts over categories: bars, waterfalls, grids of colours, distributions."""
+"""Options of charts over categories: bars, waterfalls, grids of colours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from lobsim.report.page.chart_frame import Axis, color, formatter, frame, series_color, value_axis
 
 _MOST_WRITTEN = 200
-
-
-class Boxes(NamedTuple):
-    """Values of one category (the seeds of a cell); None: not known."""
-
-    name: str
-    values: Sequence[float | None]
 
 
 def bars(
@@ -133,49 +126,6 @@ def heat(
             "itemStyle": {"borderColor": color("panel"), "borderWidth": 1},
         }
     ]
-    return option
-
-
-def distributions(
-    groups: Sequence[Boxes], axis: Axis, *, reference: Sequence[tuple[str, float]] = ()
-) -> dict[str, Any]:
-    """Boxes of quartiles (whiskers: least and most), and every value as a point on its box.
-
-    reference: named values drawn as lines across (the real figure, the ends of its band).
-    """
-    option = frame([])
-    option["grid"]["top"] += 14 if reference else 0
-    option["xAxis"] = value_axis(axis)
-    option["yAxis"] = _categories([one.name for one in groups], horizontal=True)
-    option["tooltip"] = {"trigger": "item"}
-    found = [np.asarray([value for value in one.values if value is not None], dtype=np.float64) for one in groups]
-    quartiles = [
-        np.quantile(numbers, (0, 0.25, 0.5, 0.75, 1)).tolist() if len(numbers) else [None] * 5 for numbers in found
-    ]
-    option["series"] = [
-        {
-            "type": "boxplot",
-            "data": quartiles,
-            "boxWidth": [8, 22],
-            "itemStyle": {"color": color("heat-1"), "borderColor": color("s1"), "borderWidth": 1.25},
-            "tooltip": {"formatter": formatter("box_" + axis.format)},
-        },
-        {
-            "type": "scatter",
-            "data": [[value, place] for place, numbers in enumerate(found) for value in numbers.tolist()],
-            "symbolSize": 5,
-            "itemStyle": {"color": color("s1"), "opacity": 0.55},
-            "tooltip": {"formatter": formatter("dot_" + axis.format)},
-        },
-    ]
-    if reference:
-        option["series"][0]["markLine"] = {
-            "symbol": "none",
-            "silent": True,
-            "lineStyle": {"color": color("mark"), "type": "dashed"},
-            "label": {"formatter": formatter("named"), "color": color("mark"), "position": "end"},
-            "data": [{"xAxis": value, "name": name} for name, value in reference],
-        }
     return option
 
 

@@ -13,24 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from lobsim.measure import Run
-from lobsim.report.page.category_charts import Boxes, bars, distributions, heat, waterfall
-from lobsim.report.page.chart_frame import PALETTE, Axis, color, formatter, frame, series_color, value_axis
+from lobsim.report.page.category_charts import waterfall
+from lobsim.report.page.chart_frame import Axis, color, formatter, frame, series_color, value_axis
 from lobsim.report.page.pack import fitting_step, pack, pack_ints, pack_log, points
 from lobsim.units import NS_PER_MS
 
 __all__ = [
-    "PALETTE",
     "TIME_GROUP",
     "Axis",
-    "Boxes",
     "Clock",
     "Line",
     "Mark",
-    "bars",
-    "color",
-    "distributions",
-    "formatter",
-    "heat",
     "time_bars",
     "time_lines",
     "waterfall",

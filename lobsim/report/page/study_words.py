@@ -22,7 +22,6 @@ FRACTIONS = ("fraction", "0 or 1")
 
 _FORMATS = {"fraction": "percent", "0 or 1": "percent", "s": "seconds", "x": "multiple", "money": "short"}
 _SHORT = {"fall": "fall", "crashed": "share of runs that crash", "liquidated": "liquidated value"}
-_MOST_SEEDS = 60
 
 
 def title(outcome: str) -> str:
