@@ -11,9 +11,9 @@ class Chart(NamedTuple):
 
     id: a slug (`[a-z][a-z0-9-]*`), unique on the page. option: ECharts' option as plain JSON data, made by `charts`;
     its strings are plain text, never templates or markup. Beside ECharts' own keys it may hold ``{"$color": name}`` (a
-    colour of the palette in assets/page.css), ``{"$fn": name}`` (a formatter of assets/page.js), ``{"$pack": column}``
-    and ``{"$points": [columns]}`` (packed numbers, see `pack`). height: pixels. label: what the picture shows, for
-    people who cannot see it.
+    colour of the palette in assets/page.css), ``{"$fn": name}`` (a formatter of assets/page.js) and ``{"$points":
+    [columns]}`` (packed numbers, see `pack`). height: pixels. label: what the picture shows, for people who cannot see
+    it.
     """
 
     id: str

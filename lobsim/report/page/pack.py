@@ -112,11 +112,6 @@ def points(*columns: dict[str, Any]) -> dict[str, Any]:
     return {"$points": list(columns)}
 
 
-def column(packed: dict[str, Any]) -> dict[str, Any]:
-    """A packed column that the page's script turns into an array of numbers."""
-    return {"$pack": packed}
-
-
 def _leb128(codes: npt.NDArray[np.uint64]) -> bytes:
     """Seven bits a byte, the lowest first, the high bit set on all but a number's last byte."""
     if not len(codes):

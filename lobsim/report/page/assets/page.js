@@ -140,7 +140,6 @@
     if (Array.isArray(value)) return plainArray(value) || rowsOf(value) ? value : Promise.all(value.map(unpacked));
     if (value === null || typeof value !== "object") return value;
     if (value.$fn) return formatterOf(value.$fn);
-    if (value.$pack) return Array.from(await unpack(value.$pack));
     if (value.$points) {
       const columns = await Promise.all(value.$points.map(unpack));
       return Array.from(columns[0], (_, row) => columns.map((column) => (Number.isNaN(column[row]) ? null : column[row])));
