@@ -12,13 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from lobsim.events import Side
-from lobsim.measure.intervals import Ints, Quotes, ratio, time_weighted
+from lobsim.measure.intervals import Ints, quotes_of, ratio, time_weighted
 from lobsim.measure.manifest import Instrument
 from lobsim.measure.measures import Figures
-from lobsim.measure.run import Run
 from lobsim.measure.sampling import BookSamples, book_samples
 from lobsim.measure.study import Floats
 from lobsim.measure.summary import BEFORE_NS
@@ -104,23 +102,12 @@ def book_figures(study: Figures, times: Ints | None = None) -> dict[str, BookFig
     if not study.run.rows("orders") or not study.run.instruments:
         return {}
     moments = book_times(study) if times is None else times
-    quotes = _quotes(study.run)
     return {
-        samples.instrument.name: _figures(study, samples, quotes[samples.instrument.instrument_id])
-        for samples in book_samples(study.run, at=moments.tolist())
+        samples.instrument.name: _figures(study, samples) for samples in book_samples(study.run, at=moments.tolist())
     }
 
 
-def _quotes(run: Run) -> dict[int, Quotes]:
-    """Every book's quotes, read in one go."""
-    columns = ("time_ns", "bid_ticks", "bid_lots", "ask_ticks", "ask_lots")
-    frame = run.collect(run.scan("quotes").select("instrument_id", *columns)).with_columns(pl.col(columns).fill_null(0))
-    parts = frame.partition_by("instrument_id", as_dict=True, maintain_order=True)
-    ids = [one.instrument_id for one in run.instruments.values()]
-    return {one: Quotes(*(parts.get((one,), frame.clear())[name].to_numpy() for name in columns)) for one in ids}
-
-
-def _figures(study: Figures, samples: BookSamples, quotes: Quotes) -> BookFigures:
+def _figures(study: Figures, samples: BookSamples) -> BookFigures:
     one, times = samples.instrument, samples.times
     shape = (len(times), 2, len(BANDS))
     in_quote = samples.depth(BANDS)["depth_quote"].fill_null(np.nan).to_numpy().reshape(shape)
@@ -130,10 +117,10 @@ def _figures(study: Figures, samples: BookSamples, quotes: Quotes) -> BookFigure
         frame = samples.slippage(Side.SELL, notionals)
         slippage = frame["slippage"].fill_null(np.nan).to_numpy().reshape(slippage.shape)
         unfilled = 1 - frame["filled_share"].to_numpy().reshape(unfilled.shape)
-    wide = np.where(quotes.two_sided, quotes.ask - quotes.bid, np.nan)
+    quotes = quotes_of(study.run, one)
     spread = np.full(len(times), np.nan)
     if len(times) > 1:
-        spread[1:], _ = time_weighted(quotes, ratio(wide * 2, quotes.twice_mid), times)
+        spread[1:], _ = time_weighted(quotes, ratio(quotes.spread * 2, quotes.twice_mid), times)
     depth = in_quote * study.value_of(one.quote)
     return BookFigures(one, depth, tuple(float(size) for size in notionals), slippage, unfilled, spread)
 
