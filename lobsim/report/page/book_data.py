@@ -70,20 +70,20 @@ def moments(end_ns: int, marks: Sequence[int], *, detail: bool = True) -> Moment
     share = 1 if detail else 5
     if not marks:
         even = nice_step(end_ns, MOST_EVEN) if end_ns else NS_PER_S
-        return Moments(_grid(0, end_ns, even * share, end_ns), 0, 0, even * share, (0, end_ns))
+        return Moments(time_grid(0, end_ns, even * share, end_ns), 0, 0, even * share, (0, end_ns))
     first, last = min(marks), max(marks)
     begin, end = max(0, first - NEAR_NS), min(end_ns, last + AFTER_NS)
     elsewhere = nice_step(end_ns, MOST_ELSEWHERE)
     window = min(max(NS_PER_S, nice_step(end - begin, MOST_WINDOW)), elsewhere)
     near = min(max(NS_PER_S, nice_step(2 * NEAR_NS * len(marks), MOST_NEAR)), window)
-    grids = [_grid(0, end_ns, elsewhere, end_ns), _grid(begin, end, window * share, end_ns)]
+    grids = [time_grid(0, end_ns, elsewhere, end_ns), time_grid(begin, end, window * share, end_ns)]
     if detail:
-        grids += [_grid(max(0, mark - NEAR_NS), min(end_ns, mark + NEAR_NS), near, end_ns) for mark in marks]
+        grids += [time_grid(max(0, mark - NEAR_NS), min(end_ns, mark + NEAR_NS), near, end_ns) for mark in marks]
     shown = (max(0, first - (end - begin) // 3), min(end_ns, end + (end - begin) // 3))
     return Moments(np.unique(np.concatenate(grids)), near if detail else 0, window * share, elsewhere, shown)
 
 
-def _grid(begin: int, end: int, step: int, end_ns: int) -> Ints:
+def time_grid(begin: int, end: int, step: int, end_ns: int) -> Ints:
     """Whole multiples of `step` from `begin` to `end`, and the end of the run where that is meant."""
     grid = np.arange(-(-begin // step) * step, end + 1, step, dtype=np.int64)
     return np.unique(np.append(grid, end_ns)) if end == end_ns else grid

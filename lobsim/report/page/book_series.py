@@ -22,7 +22,7 @@ from lobsim.measure.study import Floats
 from lobsim.measure.summary import BEFORE_NS
 from lobsim.report.groups import looked_at
 from lobsim.report.page import charts, timeline
-from lobsim.report.page.book_data import nice_step
+from lobsim.report.page.book_data import nice_step, time_grid
 from lobsim.report.page.model import Chart, Choice, Section
 from lobsim.report.wording import amount, span
 from lobsim.units import NS_PER_MINUTE, NS_PER_S
@@ -66,10 +66,10 @@ def book_times(study: Figures) -> Ints:
     end_ns, found = study.run.end_ns, timeline.crash(study)
     if found is None:
         step = nice_step(max(end_ns, 1), _CRASH_POINTS + _OTHER_POINTS)
-        return _grid(step, end_ns, step, end_ns)
+        return time_grid(step, end_ns, step, end_ns)
     begin, end, fine, coarse = _around(found, end_ns)
-    crash = _grid(begin, end, fine, end)
-    return np.unique(np.concatenate([_grid(coarse, end_ns, coarse, end_ns), crash[crash > 0]]))
+    crash = time_grid(begin, end, fine, end)
+    return np.unique(np.concatenate([time_grid(coarse, end_ns, coarse, end_ns), crash[crash > 0]]))
 
 
 def how_often(study: Figures) -> str:
@@ -88,10 +88,6 @@ def _around(found: tuple[int, int], end_ns: int) -> tuple[int, int, int, int]:
     begin, end = max(0, found[0] - NS_PER_MINUTE), min(end_ns, found[1] + 3 * NS_PER_MINUTE)
     fine = max(nice_step(max(end - begin, 1), _CRASH_POINTS), NS_PER_S)
     return begin, end, fine, max(nice_step(max(end_ns, 1), _OTHER_POINTS), fine)
-
-
-def _grid(begin: int, end: int, step: int, last: int) -> Ints:
-    return np.unique(np.append(np.arange(-(-begin // step) * step, end + 1, step, dtype=np.int64), last))
 
 
 def book_figures(study: Figures, times: Ints | None = None) -> dict[str, BookFigures]:
