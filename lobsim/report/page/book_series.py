@@ -282,12 +282,7 @@ def _spread_chart(study: Figures, times: Ints, members: Sequence[BookFigures], c
     if len(members) <= MOST_LINES:
         lines = [charts.Line(one.instrument.name, times, one.spread, width=1.25) for one in members]
     else:
-        low, middle, high = quantiles(np.stack([one.spread for one in members]))
-        lines = [
-            charts.Line("median", times, middle, width=2),
-            charts.Line("narrowest", times, low, "s10", width=1),
-            charts.Line("widest", times, high, "s10", width=1, dashed=True),
-        ]
+        lines = charts.envelope(times, [one.spread for one in members], ("median", "narrowest", "widest"))
     axis = charts.Axis("quoted spread", "bp", log=True)
     option = charts.time_lines(
         charts.Clock.of(study.run), lines, axis, marks=timeline.marks(study), ranges=timeline.ranges(study)
@@ -314,14 +309,6 @@ def median_cost(slippage: Floats) -> Floats:
     upper = ranked[count // 2]
     middle = (ranked[(count - 1) // 2] + upper) / 2
     return np.where(np.isfinite(upper), middle, np.nan)
-
-
-def quantiles(values: Floats) -> tuple[Floats, Floats, Floats]:
-    """Least, median and most over the first axis of what is known; NaN where nothing is."""
-    known = ~np.isnan(values).all(axis=0)
-    found = np.full((3, values.shape[1]), np.nan)
-    found[:, known] = np.nanquantile(values[:, known], (0, 0.5, 1), axis=0)
-    return found[0], found[1], found[2]
 
 
 def _groups(study: Figures, books: dict[str, BookFigures], least: int = 2) -> Iterator[tuple[str, list[BookFigures]]]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lobsim.measure import Run
 from lobsim.report.page.category_charts import waterfall
 from lobsim.report.page.chart_frame import Axis, color, formatter, frame, series_color, value_axis
-from lobsim.report.page.pack import fitting_step, pack, pack_ints, pack_log, points
+from lobsim.report.page.pack import Floats, fitting_step, pack, pack_ints, pack_log, points
 from lobsim.units import NS_PER_MS
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Clock",
     "Line",
     "Mark",
+    "envelope",
     "time_bars",
     "time_lines",
     "waterfall",
@@ -143,6 +144,24 @@ def time_bars(
     return _marked(option, clock, marks)
 
 
+def envelope(
+    times_ns: npt.ArrayLike,
+    series: npt.ArrayLike,
+    names: tuple[str, str, str] = ("median", "lowest", "highest"),
+    color: str = "",
+) -> list[Line]:
+    """Too many series (rows) for one picture as three lines: their median, in grey the least and the most of them.
+
+    names: of the median, the least, the most. color: of the median.
+    """
+    low, middle, high = _quantiles(np.asarray(series, dtype=np.float64))
+    return [
+        Line(names[0], times_ns, middle, color, width=2),
+        Line(names[1], times_ns, low, "s10", width=1),
+        Line(names[2], times_ns, high, "s10", width=1, dashed=True),
+    ]
+
+
 def _time_frame(
     clock: Clock,
     axes: Axis | Sequence[Axis],
@@ -215,6 +234,14 @@ def _line(
         if line.area:
             made["areaStyle"] = {"color": shade, "opacity": 0.18}
     return made
+
+
+def _quantiles(values: Floats) -> Floats:
+    """Least, median and most over the first axis of what is known; NaN where nothing is."""
+    known = ~np.isnan(values).all(axis=0)
+    found = np.full((3, values.shape[1]), np.nan)
+    found[:, known] = np.nanquantile(values[:, known], (0, 0.5, 1), axis=0)
+    return found
 
 
 def _marked(option: dict[str, Any], clock: Clock, marks: Sequence[Mark]) -> dict[str, Any]:

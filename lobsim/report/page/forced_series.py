@@ -15,7 +15,7 @@ from lobsim.measure.milestones import WITHDRAWN
 from lobsim.measure.study import Floats
 from lobsim.report.page import charts, timeline
 from lobsim.report.page.book_data import nice_step
-from lobsim.report.page.book_series import MOST_LINES, quantiles
+from lobsim.report.page.book_series import MOST_LINES
 from lobsim.report.page.model import Chart, Section
 from lobsim.report.page.resolved import Threshold, margin_thresholds
 from lobsim.report.wording import amount, span
@@ -94,15 +94,10 @@ def _makers_chart(study: Figures, chart_id: str, lines: Sequence[charts.Line], w
 
 def _each(study: Figures, series: dict[str, tuple[Ints, Floats]]) -> list[charts.Line]:
     if len(series) <= MOST_LINES:
-        return [charts.Line(name, *thinned(times, values), width=1.25) for name, (times, values) in series.items()]
+        return [_thinned(charts.Line(name, times, values, width=1.25)) for name, (times, values) in series.items()]
     times = np.unique(np.concatenate([own for own, _ in series.values()]))
-    held = np.stack([_held(own, values, times) for own, values in series.values()])
-    low, middle, high = quantiles(held)
-    return [
-        charts.Line("median", *thinned(times, middle), width=2),
-        charts.Line("lowest", *thinned(times, low), "s10", width=1),
-        charts.Line("highest", *thinned(times, high), "s10", width=1, dashed=True),
-    ]
+    held = [_held(own, values, times) for own, values in series.values()]
+    return [_thinned(line) for line in charts.envelope(times, held)]
 
 
 def _held(own: Ints, values: Floats, times: Ints) -> Floats:
@@ -125,6 +120,11 @@ def thinned(times: Ints, values: Floats) -> tuple[Ints, Floats]:
     return times[places], values[places]
 
 
+def _thinned(line: charts.Line) -> charts.Line:
+    times, values = thinned(np.asarray(line.times_ns), np.asarray(line.values))
+    return line._replace(times_ns=times, values=values)
+
+
 def _thresholds(study: Figures, found: Sequence[Threshold]) -> list[charts.Line]:
     ends = np.array([0, study.run.end_ns], dtype=np.int64)
     return [
@@ -137,16 +137,17 @@ def _thresholds(study: Figures, found: Sequence[Threshold]) -> list[charts.Line]
 def _bids_left(study: Figures, left: Floats) -> Chart:
     seconds = np.minimum(timeline.moments(study), left.shape[1] - 1)
     times = seconds * NS_PER_S
-    low, middle, high = quantiles(left[:, seconds])
-    ends = np.array([0, study.run.end_ns], dtype=np.int64)
-    lines = [charts.Line("median market" if len(left) > 1 else "their bids", times, middle, "bid", width=2)]
+    shares = left[:, seconds]
     if len(left) > 1:
-        lines.append(charts.Line("market with the fewest", times, low, "s10", width=1))
-        lines.append(charts.Line("market with the most", times, high, "s10", width=1, dashed=True))
+        names = ("median market", "market with the fewest", "market with the most")
+        lines = charts.envelope(times, shares, names, "bid")
+    else:
+        lines = [charts.Line("their bids", times, shares[0], "bid", width=2)]
+    ends = np.array([0, study.run.end_ns], dtype=np.int64)
     lines.append(
         charts.Line(f"counts as gone ({WITHDRAWN * 100:g} %)", ends, np.full(2, WITHDRAWN), "bad", dashed=True)
     )
-    axis = charts.Axis("of their usual bids", "percent", low=0, high=2.0 if np.nanmax(high) > 2 else None)
+    axis = charts.Axis("of their usual bids", "percent", low=0, high=2.0 if np.nanmax(shares) > 2 else None)
     option = charts.time_lines(charts.Clock.of(study.run), lines, axis, marks=timeline.marks(study))
     label = f"share of their usual bids that market makers show over time, {len(left)} markets of the focus group"
     usual = "those before the shock" if study.shock_ns is not None else "their usual ones"
@@ -242,7 +243,7 @@ def stocks(study: Figures) -> Section:
     ):
         times, values = stock_series(study, kind)
         if len(times) > 1 and np.any(values):
-            line = charts.Line(title, *thinned(times, values), color, area=True)
+            line = _thinned(charts.Line(title, times, values, color, area=True))
             option = charts.time_lines(clock, [line], charts.Axis(money, "short", low=0), marks=marks)
             parts.append(Chart(kind.replace("_", "-"), option, 220, f"{title}, over time", title))
     lead = (

@@ -12,7 +12,7 @@ from lobsim.measure.manifest import Instrument
 from lobsim.measure.measures import Figures
 from lobsim.measure.study import STABLECOIN, Floats
 from lobsim.report.page import charts, timeline
-from lobsim.report.page.book_series import MOST_LINES, book_times, quantiles
+from lobsim.report.page.book_series import MOST_LINES, book_times
 from lobsim.report.page.model import Chart, Section
 from lobsim.report.page.resolved import Peg, pegs
 from lobsim.report.wording import percent
@@ -130,9 +130,5 @@ def _across(study: Figures) -> Chart | None:
 def _lines(times: Ints, ratios: Sequence[tuple[str, Floats]]) -> list[charts.Line]:
     if len(ratios) <= MOST_LINES:
         return [charts.Line(name, times, ratio, width=1.25) for name, ratio in ratios]
-    low, middle, high = quantiles(np.stack([ratio for _, ratio in ratios]))
-    return [
-        charts.Line(f"median of {len(ratios)} coins", times, middle, width=2),
-        charts.Line("lowest", times, low, "s10", width=1),
-        charts.Line("highest", times, high, "s10", width=1, dashed=True),
-    ]
+    names = (f"median of {len(ratios)} coins", "lowest", "highest")
+    return charts.envelope(times, [ratio for _, ratio in ratios], names)

@@ -90,7 +90,7 @@ def _group(study: Figures, chart_id: str, group: str, paths: Sequence[Path], *, 
     seconds = timeline.moments(study)
     times = seconds * NS_PER_S
     shares = [timeline.at_moments(path.vwap / (path.reference or 1), seconds) for path in paths]
-    lines = _spread(times, shares) if len(paths) > MOST_LINES else _each(times, paths, shares)
+    lines = charts.envelope(times, shares) if len(paths) > MOST_LINES else _each(times, paths, shares)
     option = charts.time_lines(
         charts.Clock.of(study.run),
         lines,
@@ -108,18 +108,6 @@ def _group(study: Figures, chart_id: str, group: str, paths: Sequence[Path], *, 
 def _each(times: Ints, paths: Sequence[Path], shares: Sequence[Floats]) -> list[charts.Line]:
     return [
         charts.Line(path.instrument.name, times, share, width=1.5) for path, share in zip(paths, shares, strict=True)
-    ]
-
-
-def _spread(times: Ints, shares: Sequence[Floats]) -> list[charts.Line]:
-    every = np.stack(shares)
-    known = ~np.isnan(every).all(axis=0)
-    low, middle, high = (np.full(every.shape[1], np.nan) for _ in range(3))
-    low[known], middle[known], high[known] = np.nanquantile(every[:, known], (0, 0.5, 1), axis=0)
-    return [
-        charts.Line("median", times, middle, width=2),
-        charts.Line("lowest", times, low, "s10", width=1),
-        charts.Line("highest", times, high, "s10", width=1, dashed=True),
     ]
 
 
