@@ -176,7 +176,7 @@ def score_section(scores: Sequence[Score]) -> Section:
             figure(score.simulated, score.unit),
             real_text(score),
             band_text(score),
-            "" if score.no_verdict else _verdict(score),
+            verdict(score),
         )
         for score in scores
     ]
@@ -187,8 +187,11 @@ def score_section(scores: Sequence[Score]) -> Section:
     return Section(title, ("", "simulated", "real", "band", ""), rows)
 
 
-def _verdict(score: Score) -> str:
-    return "inside" if score.inside else ("not measured" if score.simulated is None else "OUTSIDE")
+def verdict(score: Score) -> str:
+    """Whether a figure lies inside its band; "" where nothing is judged."""
+    if score.no_verdict:
+        return ""
+    return "inside" if score.inside else "not measured" if score.simulated is None else "OUTSIDE"
 
 
 def medians_section(label: str, summaries: Sequence[ScoreSummary]) -> Section:
@@ -199,7 +202,7 @@ def medians_section(label: str, summaries: Sequence[ScoreSummary]) -> Section:
             figure(one.score.simulated, one.score.unit),
             real_text(one.score),
             band_text(one.score),
-            "inside" if one.score.inside else ("not measured" if one.score.simulated is None else "OUTSIDE"),
+            verdict(one.score),
             f"{one.inside} of {one.runs}",
         )
         for one in summaries

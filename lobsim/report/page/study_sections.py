@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lobsim.report.explain import band_text, figure, real_text
+from lobsim.report.explain import band_text, figure, real_text, verdict
 from lobsim.report.page.chart_frame import Axis
 from lobsim.report.page.model import Chart, Choice, Section, Table
 from lobsim.report.page.study_charts import band_dots, band_place, chart_height, intervals, spread
@@ -192,7 +192,7 @@ def _score_table(found: Sequence[ScoreSummary]) -> Table:
             figure(one.score.simulated, one.score.unit),
             real_text(one.score),
             band_text(one.score),
-            "inside" if one.score.inside else "not measured" if one.score.simulated is None else "OUTSIDE",
+            verdict(one.score),
             f"{one.inside} of {one.runs}",
         )
         for one in found
