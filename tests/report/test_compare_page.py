@@ -360,6 +360,19 @@ def test_scorecards_stand_side_by_side(tmp_path: Path) -> None:
     assert table.note == "Inside their bands: [1] 1 of 2, [2] 0 of 1."
 
 
+def test_a_run_that_was_cut_is_neither_inside_nor_outside(tmp_path: Path) -> None:
+    targets = [{"name": "coins' fall", "measure": "fall", "group": "coins", "low": 0.1, "unit": "fraction"}]
+    whole = world(tmp_path / "whole", {"A-USDT": 2_000}, targets=targets)
+    cut = world(tmp_path / "cut", {"A-USDT": 2_000}, targets=targets)
+    cut.manifest["summary"] = {"duration_ns": cut.end_ns + S}
+    (found,) = next(section for section in compare_page([whole, cut]).sections if section.id == "scorecards").parts
+    assert found.rows[0][3:] == ("80.0 %", "-", "all inside")
+    assert found.note == f"Inside their bands: [1] 1 of 1. No verdict on [2]: {cut.cut}."
+    (found,) = next(section for section in compare_page([cut, cut]).sections if section.id == "scorecards").parts
+    assert found.rows[0][3:] == ("-", "-", "no verdict")
+    assert "Inside" not in found.note
+
+
 def test_settings_that_differ_are_listed(two: list[Run]) -> None:
     page = compare_page(two)
     (table,) = next(section for section in page.sections if section.id == "settings").parts

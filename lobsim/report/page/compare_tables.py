@@ -225,7 +225,10 @@ def reversals(studies: Sequence[Figures]) -> list[str]:
 
 
 def scorecards_table(cards: Sequence[Sequence[Score]]) -> Table | None:
-    """Every target of any run, what each run shows, and which of them lie inside; None where no run has targets."""
+    """Every target of any run, what each run shows, and which of them lie inside; None where no run has targets.
+
+    Runs that get no verdict (`Score.no_verdict`) are neither inside nor outside.
+    """
     marks = letters(len(cards))
     found = [{score.name: score for score in card} for card in cards]
     names = dict.fromkeys(name for card in found for name in card)
@@ -237,23 +240,34 @@ def scorecards_table(cards: Sequence[Sequence[Score]]) -> Table | None:
         one = next(score for score in scores if score is not None)
         inside = [mark for mark, score in zip(marks, scores, strict=True) if score is not None and score.inside]
         bands = {(score.low, score.high) for score in scores if score is not None}
-        judged = sum(score is not None for score in scores)
-        word = "all inside" if len(inside) == judged else f"only {_and(inside)} inside" if inside else "none inside"
+        judged = sum(score is not None and not score.no_verdict for score in scores)
         rows.append(
             (
                 name,
                 real_text(one),
                 band_text(one) if len(bands) == 1 else "differs",
                 *(NOTHING if score is None else figure(score.simulated, score.unit) for score in scores),
-                word,
+                _inside(inside, judged),
             )
         )
-    counts = ", ".join(
+    told = []
+    counts = [
         f"{mark} {sum(score.inside for score in card)} of {len(card)}"
         for mark, card in zip(marks, cards, strict=True)
-        if card
-    )
-    return Table(("", "real", "band", *marks, "inside the band"), rows, note=f"Inside their bands: {counts}.")
+        if card and not card[0].no_verdict
+    ]
+    if counts:
+        told.append(f"Inside their bands: {', '.join(counts)}.")
+    for mark, card in zip(marks, cards, strict=True):
+        if card and card[0].no_verdict:
+            told.append(f"No verdict on {mark}: {card[0].no_verdict}.")
+    return Table(("", "real", "band", *marks, "inside the band"), rows, note=" ".join(told))
+
+
+def _inside(inside: Sequence[str], judged: int) -> str:
+    if not judged:
+        return "no verdict"
+    return "all inside" if len(inside) == judged else f"only {_and(inside)} inside" if inside else "none inside"
 
 
 def falls_table(studies: Sequence[Figures]) -> Table | None:
