@@ -180,11 +180,13 @@ def score_section(scores: Sequence[Score]) -> Section:
         )
         for score in scores
     ]
-    inside = sum(score.inside for score in scores)
-    title = f"Against the real figures: {inside} of {len(scores)} inside their bands"
+    return Section(f"Against the real figures: {_inside(scores)}", ("", "simulated", "real", "band", ""), rows)
+
+
+def _inside(scores: Sequence[Score], what: str = "") -> str:
     if scores and scores[0].no_verdict:
-        title = f"Against the real figures: {scores[0].no_verdict}: no verdict"
-    return Section(title, ("", "simulated", "real", "band", ""), rows)
+        return f"{scores[0].no_verdict}: no verdict"
+    return f"{sum(score.inside for score in scores)} of {len(scores)} {what}inside their bands"
 
 
 def verdict(score: Score) -> str:
@@ -203,13 +205,17 @@ def medians_section(label: str, summaries: Sequence[ScoreSummary]) -> Section:
             real_text(one.score),
             band_text(one.score),
             verdict(one.score),
-            f"{one.inside} of {one.runs}",
+            seeds_inside(one),
         )
         for one in summaries
     ]
-    inside = sum(one.score.inside for one in summaries)
-    title = f"{label} against the real figures: {inside} of {len(summaries)} medians inside their bands"
+    title = f"{label} against the real figures: {_inside([one.score for one in summaries], 'medians ')}"
     return Section(title, ("", "median", "real", "band", "", "seeds inside"), rows)
+
+
+def seeds_inside(one: ScoreSummary) -> str:
+    """How many seeds lie inside a band; "" where nothing is judged."""
+    return "" if one.score.no_verdict else f"{one.inside} of {one.runs}"
 
 
 def figure(value: float | None, unit: str) -> str:

@@ -26,8 +26,8 @@ class _Model(BaseModel):
 class Result(_Model):
     """One finished run: done with its outcomes, or failed with the reason. ledger: imbalance per asset, all zero.
 
-    scores: by name of each target row its band (low, high), real figure (real, or real_low and real_high), its unit and
-    what was simulated.
+    scores: by name of each target row its band (low, high), real figure (real, or real_low and real_high), its unit,
+    what was simulated, and why nothing is judged (no_verdict, "" where it is).
     """
 
     status: Literal["done", "failed"]

@@ -75,4 +75,5 @@ def _about(score: Score) -> dict[str, float | str | None]:
         "real_low": target.real_low,
         "real_high": target.real_high,
         "unit": score.unit,
+        "no_verdict": score.no_verdict,
     }

@@ -44,7 +44,8 @@ def _summary(name: str, rows: list[dict[str, float | str | None]]) -> ScoreSumma
     target = _target(name, rows[0])
     values = [value for row in rows if (value := _number(row, "simulated")) is not None]
     middle = median(values) if values else None
-    score = Score(name, middle, target.real, target.low, target.high, _inside(middle, target), target.unit, target)
+    inside, no_verdict = _inside(middle, target), str(rows[0].get("no_verdict") or "")
+    score = Score(name, middle, target.real, target.low, target.high, inside, target.unit, target, no_verdict)
     return ScoreSummary(score, sum(_inside(value, target) for value in values), len(values), len(rows))
 
 

@@ -197,6 +197,17 @@ def test_help_names_the_tables_that_ablate_reads(capsys: pytest.CaptureFixture[s
     assert "[mechanisms.NAME]" in capsys.readouterr().out
 
 
+def test_runs_that_are_cut_get_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "luna-2022", "--seeds", "1", "--out", str(tmp_path), *HERE]
+    assert main([*words, "--no-report"]) == 0
+    said = capsys.readouterr().out
+    assert " min: no verdict" in said
+    assert "not measured" not in said
+    assert main([*words, "--no-report", "--json"]) == 0
+    (cell,) = json.loads(capsys.readouterr().out)["cells"].values()
+    assert {row["inside"] for row in cell["scorecard"]} == {None}
+
+
 # --- compare --------------------------------------------------------------------------------------------------------
 
 

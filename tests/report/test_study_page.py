@@ -248,6 +248,15 @@ def test_scores_lie_on_the_scale_of_their_bands(tmp_path: Path, cells: list[Cell
     assert table.rows[0][-1] == f"{inside} of 8"
 
 
+def test_runs_that_were_cut_get_no_verdict(tmp_path: Path, cells: list[Cell]) -> None:
+    row: dict[str, float | str | None] = {"low": 0.2, "high": 0.6, "unit": "fraction", "no_verdict": "stopped early"}
+    study_in(tmp_path, cells[:1], lambda label, seed: {**drawn(label, seed), "fall": None}, scores={"fall": row})
+    ((name, (_, table)),) = options_of(study_page(tmp_path), "scorecard").items()
+    assert name == f"{cells[0].label} (no verdict)"
+    assert table.rows == [("fall", "-", "-", "20.0 % to 60.0 %", "", "")]
+    assert table.note == "No verdict: stopped early."
+
+
 bounds = st.one_of(st.none(), st.floats(-100, 100))
 
 

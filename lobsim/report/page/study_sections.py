@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lobsim.report.explain import band_text, figure, real_text, verdict
+from lobsim.report.explain import band_text, figure, real_text, seeds_inside, verdict
 from lobsim.report.page.chart_frame import Axis
 from lobsim.report.page.model import Chart, Choice, Section, Table
 from lobsim.report.page.study_charts import band_dots, band_place, chart_height, intervals, spread
@@ -169,10 +169,11 @@ def scores(study: Study, names: Mapping[str, str]) -> Section:
         ]
         height = chart_height(len(found), each=30)
         text = "Every seed on the scale of its target's band"
-        inside = sum(one.score.inside for one in found)
+        why_not = found[0].score.no_verdict
+        told = "no verdict" if why_not else f"{sum(one.score.inside for one in found)} of {len(found)}"
         options.append(
             (
-                f"{names[label]} ({inside} of {len(found)})",
+                f"{names[label]} ({told})",
                 [Chart(f"score-{number}", band_dots(groups, reals), height, text), _score_table(found)],
             )
         )
@@ -193,11 +194,14 @@ def _score_table(found: Sequence[ScoreSummary]) -> Table:
             real_text(one.score),
             band_text(one.score),
             verdict(one.score),
-            f"{one.inside} of {one.runs}",
+            seeds_inside(one),
         )
         for one in found
     ]
-    return Table(("", "median", "real", "band", "", "seeds inside"), rows)
+    why_not = found[0].score.no_verdict
+    return Table(
+        ("", "median", "real", "band", "", "seeds inside"), rows, note=f"No verdict: {why_not}." if why_not else ""
+    )
 
 
 def settings(study: Study, file: StudyFile) -> Section | None:
