@@ -10,7 +10,7 @@ import polars as pl
 from lobsim.measure.intervals import Ints
 from lobsim.measure.manifest import Instrument
 from lobsim.measure.measures import Figures
-from lobsim.measure.study import STABLECOIN, Floats
+from lobsim.measure.study import STABLECOIN, Floats, carried
 from lobsim.report.page import charts, timeline
 from lobsim.report.page.book_series import MOST_LINES, book_times
 from lobsim.report.page.model import Chart, Section
@@ -23,7 +23,8 @@ _WIDE = 0.02
 
 def sections(study: Figures) -> list[Section]:
     """Pegs, and prices here over prices elsewhere; without parts where there is neither."""
-    found = [_peg_chart(study, place, peg) for place, peg in enumerate(pegs(study.run, study.group(STABLECOIN)))]
+    times = book_times(study)
+    found = [_peg_chart(study, place, peg, times) for place, peg in enumerate(pegs(study.run, study.group(STABLECOIN)))]
     across = _across(study)
     parts = [chart for chart in found if chart is not None] + ([across] if across is not None else [])
     pegged = any(chart is not None for chart in found)
@@ -52,15 +53,11 @@ def lowest_trades(study: Figures, name: str, times: Ints) -> Floats:
     low, last = (np.full(len(times), np.nan) for _ in range(2))
     low[sums["place"].to_numpy()] = sums["price_ticks"].to_numpy()
     last[sums["place"].to_numpy()] = sums["last"].to_numpy()
-    known = np.where(np.isnan(last), -1, np.arange(len(times)))
-    held = np.maximum.accumulate(known) if len(times) else known
-    found = np.where(np.isnan(low) & (held >= 0), last[held], low)
-    step = study.run.instruments[name].tick.step
-    return found * float(step)
+    found: Floats = np.where(np.isnan(low), carried(last), low)
+    return found * float(study.run.instruments[name].tick.step)
 
 
-def _peg_chart(study: Figures, place: int, peg: Peg) -> Chart | None:
-    times = book_times(study)
+def _peg_chart(study: Figures, place: int, peg: Peg, times: Ints) -> Chart | None:
     series = [(one, lowest_trades(study, one.name, times)) for one in peg.books]
     series = [(one, prices) for one, prices in series if np.isfinite(prices).any()]
     if not series:
