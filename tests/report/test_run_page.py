@@ -294,7 +294,9 @@ def test_the_folder_is_the_one_that_was_used(crashed, monkeypatch):
     folder.unlink()
 
 
-@pytest.mark.parametrize("text", ["", "not = [toml", "[scenario]\ntitle = 3\n", "scenario = 5\n", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "not = [toml", "[scenario]\ntitle = 3\n", "scenario = 5\n", "\x00", f"a = {'9' * 5000}"]
+)
 def test_a_scenario_that_is_missing_or_broken(taped, tmp_path, text):
     folder = shutil.copytree(taped, tmp_path / "run")
     (folder / "scenario.toml").unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from shlex import quote
-from typing import Any
 
 from lobsim import __version__
 from lobsim.errors import LobsimError
@@ -13,13 +12,13 @@ from lobsim.measure.measures import Figures
 from lobsim.records import SCENARIO, TABLES
 from lobsim.report.page import timeline
 from lobsim.report.page.model import Provenance
+from lobsim.report.page.resolved import resolved, scenario_text, table
 from lobsim.report.wording import amount, span
 from lobsim.scenario import load_scenario
 from lobsim.scenario.shipped import shipped
 from lobsim.sweep.differences import differences, leaves
 from lobsim.units import NS_PER_MINUTE, NS_PER_MS, NS_PER_S, parse_duration
 
-MAX_SCENARIO_BYTES = 1 << 22
 _MOST_SKIPPED = 20
 _MOST_SETTINGS = 8
 
@@ -41,26 +40,10 @@ def provenance(study: Figures) -> Provenance:
     )
 
 
-def scenario_text(run: Run) -> str:
-    """The run's resolved scenario; "" where it is missing, too large or no text."""
-    path = run.path / SCENARIO
-    try:
-        if path.is_symlink() or not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            raw = file.read(MAX_SCENARIO_BYTES + 1)
-        return "" if len(raw) > MAX_SCENARIO_BYTES else raw.decode("utf-8").replace("\r\n", "\n")
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
 def scenario_words(run: Run) -> tuple[str, str]:
     """Title and notes of the run's scenario, "" where it has none."""
-    try:
-        header = tomllib.loads(scenario_text(run)).get("scenario", {})
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return "", ""
-    found = (header.get(key, "") if isinstance(header, dict) else "" for key in ("title", "notes"))
+    header = table(resolved(run), "scenario")
+    found = (header.get(key, "") for key in ("title", "notes"))
     title, notes = (" ".join(str(text).split()) for text in found)
     return title, notes
 
@@ -124,7 +107,7 @@ def remake(run: Run, otherwise: str = SCENARIO) -> tuple[str, bool]:
     recorded; else it names the file `otherwise`.
     """
     until = f" --until {_until(run)}" if run.complete and run.end_ns < _duration_ns(run) else ""
-    told = _shipped_as(run.scenario, scenario_text(run))
+    told = _shipped_as(run)
     return f"lobsim replay {quote(otherwise) if told is None else told} --seed {run.seed}{until}", told is not None
 
 
@@ -135,14 +118,15 @@ def _folder(run: Run) -> str:
     return f"runs/{run.path.name}" if run.path.is_absolute() else run.path.as_posix()
 
 
-def _shipped_as(name: str, text: str) -> str | None:
-    """Name, variant and settings of a shipped scenario that give this very text; None where there are none."""
+def _shipped_as(run: Run) -> str | None:
+    """Name, variant and settings of a shipped scenario that give the very text of the run's; None where none do."""
+    name, text = run.scenario, scenario_text(run)
     path = shipped().get(name)
     if path is None or not text:
         return None
     found: list[tuple[int, str]] = []
     try:
-        wanted = leaves(tomllib.loads(text))
+        wanted = leaves(resolved(run))
         base = load_scenario(path)
         for variant in (None, *base.file.variants):
             told = name if variant is None else f"{name} --variant {variant}"
@@ -162,9 +146,8 @@ def _shipped_as(name: str, text: str) -> str | None:
 
 def _duration_ns(run: Run) -> int:
     try:
-        header: Any = tomllib.loads(scenario_text(run)).get("scenario", {})
-        return parse_duration(str(header["duration"]))
-    except (tomllib.TOMLDecodeError, RecursionError, LobsimError, KeyError, TypeError, AttributeError):
+        return parse_duration(str(table(resolved(run), "scenario").get("duration")))
+    except LobsimError:
         return 0
 
 

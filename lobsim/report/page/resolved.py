@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from lobsim.agents.withdrawal import MarginRuleParams
@@ -27,14 +28,29 @@ class Threshold(NamedTuple):
     color: str
 
 
-def resolved(run: Run) -> Mapping[str, Any]:
-    """The scenario that the run was made of, as plain data; {} where there is none to read."""
+def scenario_text(run: Run) -> str:
+    """The scenario that the run was made of; "" where it is missing, too large or no text."""
     path = run.path / SCENARIO
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
-            return {}
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        if path.is_symlink() or not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        return "" if len(raw) > MAX_BYTES else raw.decode("utf-8").replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def resolved(run: Run) -> Mapping[str, Any]:
+    """The same as plain data, not to be changed; {} where there is none to read."""
+    return _parsed(scenario_text(run))
+
+
+@lru_cache(maxsize=2)  # several chapters of a page ask; by text, so that a file that changes is not taken for another
+def _parsed(text: str) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError):  # more than a TOMLDecodeError: a whole number may be too long to read
         return {}
 
 
