@@ -202,7 +202,8 @@ def slippage(
 
     In basis points. A dash means that the book could not fill the order; what it could fill stands beside it.
     """
-    from lobsim.cli.reading import Form, show_slippage  # noqa: PLC0415
+    from lobsim.cli.output import Form  # noqa: PLC0415
+    from lobsim.cli.reading import show_slippage  # noqa: PLC0415
 
     show_slippage(run, instrument, side, notional, at, every, ref, Form(as_json, csv))
 
@@ -228,7 +229,8 @@ def depth(
     lobsim depth runs/liquidity-vacuum-seed1 --bands 1,5 --at 20:50:00Z --ref best
     lobsim depth runs/liquidity-vacuum-seed1 --every 1s --csv depth.csv
     """
-    from lobsim.cli.reading import Form, show_depth  # noqa: PLC0415
+    from lobsim.cli.output import Form  # noqa: PLC0415
+    from lobsim.cli.reading import show_depth  # noqa: PLC0415
 
     show_depth(run, instrument, bands, at, every, ref, Form(as_json, csv))
 

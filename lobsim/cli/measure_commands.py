@@ -36,8 +36,9 @@ def measures(
     Formulas, sources and series over time are in Python: help(lobsim.measure.spreads), and so on.
     """
     from lobsim.cli.measuring import show_measures  # noqa: PLC0415 - each command loads what it needs
+    from lobsim.cli.output import Form  # noqa: PLC0415
 
-    show_measures(run, instrument, every, horizon, as_json=as_json, csv=csv)
+    show_measures(run, instrument, every, horizon, Form(as_json, csv))
 
 
 COMMANDS = (measures,)

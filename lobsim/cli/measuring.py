@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import polars as pl
 
 from lobsim.cli.console import say, show_table
-from lobsim.cli.csv_output import STDOUT, write_csv
-from lobsim.errors import InputError
-from lobsim.measure import Run, market_quality, read_run
+from lobsim.cli.output import Form, open_run, sent
+from lobsim.measure import Run, market_quality
 from lobsim.report.wording import NOTHING, amount
 
 _SIDE_BY_SIDE = 5
 _PER_BP = "bp of mid"
 
 
-def show_measures(
-    folder: Path, instrument: str | None, every: str, horizon: str, *, as_json: bool, csv: str | None
-) -> None:
+def show_measures(folder: Path, instrument: str | None, every: str, horizon: str, form: Form) -> None:
     """Print every measure: one row each, one column per instrument."""
-    if as_json and csv == STDOUT:
-        raise InputError("--json and --csv - would both write to stdout; give --csv a file")
-    run = read_run(folder)
-    if not run.complete and not as_json:
-        say(run.status, style="yellow", stderr=True)
+    run = open_run(folder, form)
     frame = market_quality(run, instrument, every=every, horizon=horizon)
-    if csv is not None:
-        write_csv(_tidy(run, frame, every, horizon), csv)
-    if as_json:
-        about = {"run": str(folder), "scenario": run.scenario, "seed": run.seed, "complete": run.complete}
-        print(json.dumps({**about, "every": every, "horizon": horizon, "rows": frame.to_dicts()}))  # noqa: T201
-    elif csv is None:
+    asked = {"every": every, "horizon": horizon}
+    if not sent(run, form, asked, frame, lambda: _tidy(run, frame, every, horizon)):
         _show(run, frame, every, horizon)
-    elif csv != STDOUT:
-        say(f"{csv}: {frame.height:,} rows")
 
 
 def _show(run: Run, frame: pl.DataFrame, every: str, horizon: str) -> None:

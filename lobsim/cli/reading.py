@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
 from lobsim.cli.console import console, plain, say, show_table
-from lobsim.cli.csv_output import STDOUT, write_csv
+from lobsim.cli.output import Form, open_run, sent
 from lobsim.errors import InputError
-from lobsim.measure import Instrument, Run, depth, read_run, slippage
+from lobsim.measure import Instrument, Run, depth, slippage
 from lobsim.report.wording import NOTHING, percent
 from lobsim.units import NS_PER_DAY, NS_PER_S, NS_PER_US, format_clock, parse_decimal
 
@@ -27,13 +26,6 @@ _QUOTE = "quote"
 _WHOLE_FROM = 1000
 
 
-class Form(NamedTuple):
-    """How the answer is wanted: a table for people, or rows for programs. csv: a file, "-" for stdout."""
-
-    as_json: bool = False
-    csv: str | None = None
-
-
 def show_depth(
     folder: Path,
     instrument: str | None,
@@ -44,10 +36,10 @@ def show_depth(
     form: Form,
 ) -> None:
     """Print depth: one row per moment and side, one column per band."""
-    run = _open(folder, form)
+    run = open_run(folder, form)
     widths = _numbers(bands, "--bands")
     frame = depth(run, instrument, widths, at=list(at) if at else None, every=every, ref=ref)  # type: ignore[arg-type]
-    if _sent(run, folder, frame, ref, form):
+    if sent(run, form, {"ref": ref}, frame.drop("time"), lambda: _tidy(run, frame, ref)):
         return
     chosen = _chosen(run, instrument)
     unit, scale = _scaled_unit(chosen, frame["depth_quote"].max())
@@ -92,10 +84,10 @@ def show_slippage(
     form: Form,
 ) -> None:
     """Print slippage in basis points: one row per moment, one column per order size."""
-    run = _open(folder, form)
+    run = open_run(folder, form)
     sizes = _numbers(notional, "--notional")
     frame = slippage(run, instrument, side, sizes, at=list(at) if at else None, every=every, ref=ref)  # type: ignore[arg-type]
-    if _sent(run, folder, frame, ref, form):
+    if sent(run, form, {"ref": ref}, frame.drop("time"), lambda: _tidy(run, frame, ref)):
         return
     chosen = _chosen(run, instrument)
     head = _head(chosen, "", ref)
@@ -124,27 +116,6 @@ def show_slippage(
 
 
 # --- where it goes ----------------------------------------------------------------------------------------------------
-
-
-def _open(folder: Path, form: Form) -> Run:
-    if form.as_json and form.csv == STDOUT:
-        raise InputError("--json and --csv - would both write to stdout; give --csv a file")
-    run = read_run(folder)
-    if not run.complete and not form.as_json:
-        say(run.status, style="yellow", stderr=True)
-    return run
-
-
-def _sent(run: Run, folder: Path, frame: pl.DataFrame, ref: str, form: Form) -> bool:
-    """Write what programs asked for; False when it is a person who waits."""
-    if form.csv is not None:
-        write_csv(_tidy(run, frame, ref), form.csv)
-    if form.as_json:
-        about = {"run": str(folder), "scenario": run.scenario, "seed": run.seed, "complete": run.complete, "ref": ref}
-        print(json.dumps({**about, "rows": frame.drop("time").to_dicts()}))  # noqa: T201
-    elif form.csv not in (None, STDOUT):
-        say(f"{form.csv}: {frame.height:,} rows")
-    return form.as_json or form.csv is not None
 
 
 def _tidy(run: Run, frame: pl.DataFrame, ref: str) -> pl.DataFrame:

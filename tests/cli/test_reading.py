@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lobsim.cli import main, reading
+from lobsim.cli import main, output
 from lobsim.errors import InputError
 from lobsim.events import Side, SubmitOrder
 from lobsim.measure import Run, book_at, depth, read_run, slippage
@@ -91,7 +91,7 @@ def frames_run(
 
 
 def shown(run: Run, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *at: str) -> str:
-    monkeypatch.setattr(reading, "read_run", lambda folder: run)
+    monkeypatch.setattr(output, "read_run", lambda folder: run)
     assert main([command, "anywhere", *(part for moment in at for part in ("--at", moment))]) == 0
     return capsys.readouterr().out
 
