@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 __all__ = ["main"]
 
+BAD_INPUT, BUG, INTERRUPTED = 2, 3, 130
+"""Exit codes."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `argv` defaults to the arguments of this process.

@@ -13,6 +13,7 @@ import typer
 from typer.main import get_command
 
 from lobsim import __version__
+from lobsim.cli import BAD_INPUT, BUG, INTERRUPTED
 from lobsim.cli.console import say
 from lobsim.cli.measure_commands import COMMANDS as MEASURE_COMMANDS
 from lobsim.cli.options import (
@@ -40,9 +41,6 @@ app = typer.Typer(
 )
 
 P = ParamSpec("P")
-
-INTERRUPTED = 130
-_BAD_INPUT, _BUG = 2, 3
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -80,10 +78,10 @@ def _guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(INTERRUPTED) from None
         except CheckError as error:
             say(f"lobsim: an invariant does not hold. This is a bug, please report it.\n{error}", stderr=True)
-            raise typer.Exit(_BUG) from None
+            raise typer.Exit(BUG) from None
         except LobsimError as error:
             say(f"lobsim: {error}", style="red", stderr=True)
-            raise typer.Exit(_BAD_INPUT) from None
+            raise typer.Exit(BAD_INPUT) from None
         except Exception as error:
             if os.environ.get("LOBSIM_DEBUG"):
                 raise

@@ -10,10 +10,11 @@ from typing import Any
 
 import typer
 
+from lobsim.cli import INTERRUPTED
 from lobsim.cli.console import console, say, show_table
 from lobsim.cli.explaining import show_sections
 from lobsim.cli.reporting import leave_page, remove_page
-from lobsim.cli.running import INTERRUPTED, argument, run_watched
+from lobsim.cli.running import argument, run_watched
 from lobsim.errors import RunError
 from lobsim.measure import Run, scorecard, summary
 from lobsim.measure.measures import Figures

@@ -7,6 +7,7 @@ from shlex import quote
 
 import typer
 
+from lobsim.cli import INTERRUPTED
 from lobsim.cli.console import plain, say
 from lobsim.cli.live import watching
 from lobsim.cli.stopping import stoppable
@@ -17,8 +18,6 @@ from lobsim.report.wording import span
 from lobsim.scenario import Scenario
 from lobsim.scenario.build import Simulation
 from lobsim.units import format_clock
-
-INTERRUPTED = 130
 
 
 def run_watched(

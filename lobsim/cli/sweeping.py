@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lobsim.cli import INTERRUPTED
 from lobsim.cli.console import console, plain, say, show_table
 from lobsim.cli.study_reporting import leave_study_page, write_study
 from lobsim.errors import InputError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from lobsim.sweep import Cell
     from lobsim.sweep.files import AblationEntry
 
-INTERRUPTED = 130
 _UNFINISHED = 1
 _MOST_FAILURES = 10
 _PLAIN_STEPS = 10
