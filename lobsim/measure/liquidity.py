@@ -25,7 +25,6 @@ from lobsim.measure.sampling import (
     Number,
     Reference,
     When,
-    book_samples,
     bound,
     checked_bands,
     checked_instruments,
@@ -33,6 +32,7 @@ from lobsim.measure.sampling import (
     checked_side,
     checked_times,
     fraction,
+    samples_at,
 )
 
 BANDS = ("0.1", "0.5", "1", "2", "5", "10")
@@ -96,7 +96,7 @@ def depth(
     percents = checked_bands(bands)
     chosen, times = checked_instruments(run, instrument), checked_times(run, at, every)
     bound(len(times) * len(chosen) * len(percents) * 2)
-    samples = book_samples(run, [one.name for one in chosen], at=times.tolist())
+    samples = samples_at(run, chosen, times)
     return pl.concat(one.depth(bands, ref=ref, hidden=hidden) for one in samples)
 
 
@@ -121,5 +121,5 @@ def slippage(
     taker, amounts = checked_side(side), checked_notionals(notionals)
     chosen, times = checked_instruments(run, instrument), checked_times(run, at, every)
     bound(len(times) * len(chosen) * len(amounts))
-    samples = book_samples(run, [one.name for one in chosen], at=times.tolist())
+    samples = samples_at(run, chosen, times)
     return pl.concat(one.slippage(taker, notionals, ref=ref, hidden=hidden) for one in samples)

@@ -178,7 +178,11 @@ def book_samples(
     The records are read once for all of them where they fit into memory. Raises `InputError` for times and names that
     make no sense.
     """
-    chosen, times = checked_instruments(run, instrument), checked_times(run, at, every)
+    yield from samples_at(run, checked_instruments(run, instrument), checked_times(run, at, every))
+
+
+def samples_at(run: Run, chosen: Sequence[Instrument], times: Ints) -> Iterator[BookSamples]:
+    """The books of these instruments at `times`, which are checked already."""
     for one, changes in changes_by_instrument(run, chosen, int(times[0]), int(times[-1])):
         yield BookSamples(run, one, times, changes)
 
