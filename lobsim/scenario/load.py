@@ -20,6 +20,7 @@ from lobsim.scenario.extend import extend
 from lobsim.scenario.faults import conversions, faults
 from lobsim.scenario.lines import line_of, lines_of
 from lobsim.scenario.schema import ScenarioFile, wording
+from lobsim.scenario.suggest import did_you_mean
 from lobsim.units import parse_decimal, parse_time
 
 if TYPE_CHECKING:
@@ -123,13 +124,14 @@ def load_scenario(
     try:
         file = ScenarioFile.model_validate(document)
     except ValidationError as error:
-        found = [_fault(item) for item in error.errors(include_url=False, include_input=True)]
-        raise _report(path, found, lines, changed, origins) from None
+        errors = error.errors(include_url=False, include_input=True)
+        told = [_fault(item) for item in errors[:_MAX_FAULTS]]
+        raise _report(path, told, len(errors), lines, changed, origins) from None
     except RecursionError:
         raise ScenarioError(f"{path}: values are nested too deeply") from None
     found = list(conversions(file, document)) or faults(file)
     if found:
-        raise _report(path, found, lines, changed, origins)
+        raise _report(path, found[:_MAX_FAULTS], len(found), lines, changed, origins)
     return Scenario(file, document, path.resolve())
 
 
@@ -329,7 +331,7 @@ def _fault(item: Any) -> str:
     )
     message = wording(item["msg"])
     if item["type"] == "extra_forbidden":
-        return f"{where}: unknown key"
+        return f"{where}: unknown key{did_you_mean(ScenarioFile, item['loc'])}"
     if item["type"] == "missing":
         return f"{where}: is missing"
     if item["type"] in ("union_tag_not_found", "union_tag_invalid"):
@@ -361,19 +363,18 @@ def _joined(parts: Sequence[str | int]) -> str:
 
 
 def _report(
-    path: Path, found: list[str], lines: Mapping[str, int], changed: set[str], origins: Mapping[str, str]
+    path: Path, told: list[str], count: int, lines: Mapping[str, int], changed: set[str], origins: Mapping[str, str]
 ) -> ScenarioError:
-    count = len(found)
     said = [f"{path}: {count} fault{'s' if count != 1 else ''}"]
-    for fault in found[:_MAX_FAULTS]:
+    for fault in told:
         where = fault.partition(": ")[0]
         line = line_of(_written(where, origins), lines)
         if any(where == key or where.startswith((f"{key}.", f"{key}[")) for key in changed):
             said.append(f"  {fault} (changed by a variant or --set)")
         else:
             said.append(f"  line {line}: {fault}" if line else f"  {fault}")
-    if count > _MAX_FAULTS:
-        said.append(f"  ... and {count - _MAX_FAULTS} more")
+    if count > len(told):
+        said.append(f"  ... and {count - len(told)} more")
     return ScenarioError("\n".join(said))
 
 

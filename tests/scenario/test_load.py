@@ -173,6 +173,43 @@ def test_faults_say_what_is_wrong_and_where(old: str, new: str, fault: str, tmp_
     assert "line " in said
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("agents.market_makers.gama", 147, "agents.market_makers.gama: unknown key; did you mean 'gamma'?"),
+        (
+            "agents.market_makers.withdrawal_rules.margin_levle",
+            1,
+            "agents.market_makers.withdrawal_rules.margin_levle: unknown key; did you mean 'margin_level'?",
+        ),
+        ("exogenous[0].reverence", "ALT", "exogenous[0].reverence: unknown key; did you mean 'reference'?"),
+        ("lenders.lender.oracle.refrence", "ALT", "lenders.lender.oracle.refrence: unknown key; did you mean"),
+        ("lenders.lender.loans.ltv_hihg", 1, "lenders.lender.loans.ltv_hihg: unknown key; did you mean 'ltv_high'?"),
+        ("scenario.nonsense", 1, "scenario.nonsense: unknown key"),
+        ("scenario.durations", "9s", "scenario.durations: unknown key; did you mean 'duration'?"),
+        ("agents.background.gamma", 1, "agents.background.gamma: unknown key"),
+    ],
+)
+def test_the_key_that_was_meant_is_named(key: str, value: object, fault: str) -> None:
+    said = faults_of(settings={key: value}).splitlines()[1]
+    assert said.startswith(f"  {fault}")
+    assert ("did you mean" in said) == ("did you mean" in fault)
+    assert said.endswith("(changed by a variant or --set)")
+
+
+def test_a_table_that_was_meant_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file.toml"
+    file.write_text(GOOD.read_text() + "\n[instrument.X]\ntick = 1\n")
+    assert "instrument: unknown key; did you mean 'instruments'?" in faults_of(file)
+
+
+def test_the_first_of_many_faults_are_told_and_the_others_counted() -> None:
+    said = faults_of(settings={f"scenario.duration{number}": 1 for number in range(60)}).splitlines()
+    assert said[0] == f"{GOOD}: 60 faults"
+    assert all("did you mean 'duration'?" in line for line in said[1:51])
+    assert said[51:] == ["  ... and 10 more"]
+
+
 def test_a_fault_that_a_setting_made_is_told_as_such() -> None:
     said = faults_of(settings=["background.limit_rate=-1"])
     assert "agents.background.limit_rate: -1: should be greater than 0 (changed by a variant or --set)" in said
