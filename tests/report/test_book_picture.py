@@ -120,7 +120,7 @@ def test_every_frame_is_the_book_of_its_moment(commands, keyframes, shock, chose
     near = [unpack(side) for side in book["near"]]
     unit = float(run.instrument("ALT-USDT").unit_notional)
     trades = run.trades.filter(run.trades["instrument"] == "ALT-USDT")
-    ladders = ladders_of(book)
+    ladders, step = ladders_of(book), int(book["ladder"]["lots"].get("m", 1))
     assert len(ladders) == len(times)
     for frame in {*(number % len(times) for number in chosen), len(times) - 1}:
         time_ns, ladder = times[frame], ladders[frame]
@@ -128,7 +128,8 @@ def test_every_frame_is_the_book_of_its_moment(commands, keyframes, shock, chose
         depth = np.zeros(len(edges) - 1, dtype=np.int64)
         for number, side in enumerate((rebuilt.bids, rebuilt.asks)):
             shown = [level for level in side.pairs() if level[1]]
-            assert ladder[number] == [level for level in shown[:levels] if level[0] < LIMIT]
+            rounded = [(price, -(-lots // step) * step) for price, lots in shown[:levels] if price < LIMIT]
+            assert ladder[number] == rounded
             inside = [price * lots for price, lots in shown if abs(price - shown[0][0]) * 100 <= shown[0][0]]
             # packed with at least three digits, but never more than fourteen below the largest value
             least = np.max(near[number]) * 1e-13
@@ -255,7 +256,13 @@ def test_lots_beyond_what_a_script_holds_are_cut_to_a_power_of_ten():
     drive([SubmitOrder(1, BUY, 3 * LIMIT + 345, 1), SubmitOrder(2, BUY, 70, 2)], recorder)
     packed = data_of(recorder.run())["books"][0]["ladder"]["lots"]
     assert packed["m"] == 10
-    assert unpack(packed).tolist() == [(3 * LIMIT + 345) // 10 * 10, 70]
+    assert unpack(packed).tolist() == [-(-(3 * LIMIT + 345) // 10) * 10, 70]
+
+
+def test_a_small_level_beside_lots_beyond_what_a_script_holds_stays():
+    recorder = MemoryRecorder()
+    drive([SubmitOrder(1, BUY, 7 * 10**15, 1), SubmitOrder(2, BUY, 1, 2)], recorder)
+    assert ladders_of(data_of(recorder.run())["books"][0])[-1] == ([(2, 10), (1, 7 * 10**15)], [])
 
 
 def test_prices_beyond_what_a_script_holds_are_left_out():

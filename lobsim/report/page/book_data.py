@@ -137,14 +137,14 @@ def pack_ladder(frames: BookFrames) -> dict[str, Any]:
     count = len(frames.view.times)
     frame, lots = changes["frame"].to_numpy(), changes["lots"].to_numpy()
     bids = changes["side"].to_numpy() == 0
-    # beyond what a script's numbers hold exactly, lots are cut to a power of ten of them
-    step = next(10**power for power in range(20) if int(lots.max(initial=0)) // 10**power < LIMIT)
+    # beyond what a script holds exactly, lots are counted in powers of ten, rounded up: a level that is there stays
+    step = next(10**power for power in range(20) if -(-int(lots.max(initial=0)) // 10**power) < LIMIT)
     return {
         "levels": frames.view.levels,
         "bids": pack_ints(np.bincount(frame[bids], minlength=count)),
         "asks": pack_ints(np.bincount(frame[~bids], minlength=count)),
         "price_ticks": pack_ints(changes["price_ticks"].to_numpy()),
-        "lots": pack_ints(lots // step, step=step),
+        "lots": pack_ints(-(-lots // step), step=step),
     }
 
 
