@@ -1,8 +1,8 @@
 """When the holders of a perpetual pay each other: premium samples, the rate they come to, the moment it is due.
 
-The formulas are `lobsim.credit.funding`'s. The impact bid (ask) is the average price at which `impact_value` could be
-sold (bought) on the own book at that moment. Bias: all samples of an interval weigh the same, Binance weighs late ones
-more, and each is rounded down to 1e-9.
+The formulas are `lobsim.credit.funding`'s, worked out in whole 1e-9: every contract is sampled every few seconds. The
+impact bid (ask) is the average price at which `impact_value` could be sold (bought) on the own book at that moment.
+Bias: all samples of an interval weigh the same, Binance weighs late ones more, and each is rounded down to 1e-9.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from lobsim.credit.contracts import ContractBook
-from lobsim.credit.funding import funding_rate, premium_index
 from lobsim.errors import InputError
 from lobsim.events import Side
 from lobsim.units import NS_PER_HOUR, NS_PER_S
@@ -61,9 +60,7 @@ class FundingSchedule:
             self._sample_ns = now + terms.sample_ns
             self._premiums += self._premium_ppb(market, index)
             self._samples += 1
-            mean = Fraction(self._premiums, self._samples * PPB)
-            rate = funding_rate(mean, Fraction(terms.interest_ppb, PPB), Fraction(terms.clamp_ppb, PPB))
-            self.rate_ppb = rate.numerator * PPB // rate.denominator
+            self.rate_ppb = _rate_ppb(self._premiums, self._samples, terms.interest_ppb, terms.clamp_ppb)
         paid = None
         if now >= self._next_ns:
             done = contract.apply_funding(Fraction(self.rate_ppb, PPB), mark)
@@ -77,9 +74,13 @@ class FundingSchedule:
     def _premium_ppb(self, market: Market, index: int) -> int:
         lots = max(1, self._terms.impact_value // (index * market.quote_per_tick_lot))
         bid, ask = (market.book.walk(side, lots) for side in (Side.SELL, Side.BUY))
-        premium = premium_index(
-            Fraction(bid.notional, lots) if bid.filled_qty == lots else None,
-            Fraction(ask.notional, lots) if ask.filled_qty == lots else None,
-            index,
-        )
-        return premium.numerator * PPB // premium.denominator
+        worth = index * lots
+        above = max(0, bid.notional - worth) if bid.filled_qty == lots else 0
+        below = max(0, worth - ask.notional) if ask.filled_qty == lots else 0
+        return (above - below) * PPB // worth
+
+
+def _rate_ppb(premiums_ppb: int, samples: int, interest_ppb: int, clamp_ppb: int) -> int:
+    """`funding_rate` of the mean premium, rounded down to 1e-9."""
+    gap, most = interest_ppb * samples - premiums_ppb, clamp_ppb * samples
+    return (premiums_ppb + min(max(gap, -most), most)) // samples
