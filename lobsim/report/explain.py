@@ -205,17 +205,12 @@ def medians_section(label: str, summaries: Sequence[ScoreSummary]) -> Section:
             real_text(one.score),
             band_text(one.score),
             verdict(one.score),
-            seeds_inside(one),
+            "" if one.score.no_verdict else f"{one.inside} of {one.runs}",
         )
         for one in summaries
     ]
     title = f"{label} against the real figures: {_inside([one.score for one in summaries], 'medians ')}"
     return Section(title, ("", "median", "real", "band", "", "seeds inside"), rows)
-
-
-def seeds_inside(one: ScoreSummary) -> str:
-    """How many seeds lie inside a band; "" where nothing is judged."""
-    return "" if one.score.no_verdict else f"{one.inside} of {one.runs}"
 
 
 def figure(value: float | None, unit: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lobsim.report.explain import band_text, figure, real_text, seeds_inside, verdict
+from lobsim.report.explain import medians_section
 from lobsim.report.page.chart_frame import Axis
 from lobsim.report.page.model import Chart, Choice, Section, Table
 from lobsim.report.page.study_charts import band_dots, band_place, chart_height, intervals, spread
@@ -187,21 +187,9 @@ def scores(study: Study, names: Mapping[str, str]) -> Section:
 
 
 def _score_table(found: Sequence[ScoreSummary]) -> Table:
-    rows = [
-        (
-            one.score.name,
-            figure(one.score.simulated, one.score.unit),
-            real_text(one.score),
-            band_text(one.score),
-            verdict(one.score),
-            seeds_inside(one),
-        )
-        for one in found
-    ]
+    told = medians_section("", found)
     why_not = found[0].score.no_verdict
-    return Table(
-        ("", "median", "real", "band", "", "seeds inside"), rows, note=f"No verdict: {why_not}." if why_not else ""
-    )
+    return Table(told.header, told.rows, note=f"No verdict: {why_not}." if why_not else "")
 
 
 def settings(study: Study, file: StudyFile) -> Section | None:
