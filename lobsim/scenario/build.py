@@ -91,7 +91,7 @@ class Simulation:
     def _build_references(self) -> None:
         for name, factor in self.file.factors.items():
             stream = self.streams.stream(f"factor/{name}")
-            self.factors[name] = Factor(self.clock, name, factor.volatility, factor.interval, stream)
+            self.factors[name] = Factor(self.clock, name, factor.volatility, factor.interval, stream, factor.until)
         for name, reference in self.file.references.items():
             feed: Feed[float] = Feed()
             self.feeds.references[name] = feed
@@ -104,6 +104,7 @@ class Simulation:
                 self.streams.stream(f"reference/{name}"),
                 feed,
                 [(self.factors[factor], beta) for factor, beta in reference.betas.items()],
+                reference.until,
             )
 
     def _build_markets(self, scenario: Scenario) -> None:

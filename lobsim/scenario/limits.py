@@ -154,12 +154,16 @@ def _amount(file: ScenarioFile, path: str, asset: str, amount: float) -> Iterato
 
 def _references(file: ScenarioFile) -> Iterator[str]:
     """Prices on the grid at the start, and a path that stays a price."""
-    years = file.scenario.duration / _YEAR_NS
+    end = file.scenario.duration
     if file.scenario.duration > MAX_DURATION:
         yield f"scenario.duration: a run lasts at most {MAX_DURATION // NS_PER_DAY}d"
     for name, reference in file.references.items():
-        squares = [(beta * file.factors[factor].volatility) ** 2 for factor, beta in reference.betas.items()]
-        drift = sqrt((reference.volatility**2 + sum(squares)) * years)
+        parts = [(reference.volatility, reference.until)]
+        parts += [
+            (beta * file.factors[factor].volatility, file.factors[factor].until)
+            for factor, beta in reference.betas.items()
+        ]
+        drift = sqrt(sum(sigma**2 * min(end, end if until is None else until) / _YEAR_NS for sigma, until in parts))
         if drift > MAX_DRIFT:
             yield (
                 f"references.{name}.volatility: with its factors, over the run, it makes e^+-{drift:.3g} of the price; "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from lobsim.agents import AgentParams, agent_kinds
-from lobsim.agents.base import Model, Name, NonNegative, Number, Positive, PositiveDuration, Share
+from lobsim.agents.base import Duration, Model, Name, NonNegative, Number, Positive, PositiveDuration, Share
 from lobsim.agents.retail import RetailParams
 from lobsim.agents.whales import WhaleParams
 from lobsim.scenario.happenings import Exogenous
@@ -69,6 +69,9 @@ class Factor(Model):
 
     volatility: Annotated[NonNegative, Field(le=100)] = Field(0.0, description="per square root of a year")
     interval: PositiveDuration = NS_PER_S
+    until: Duration | None = Field(
+        None, description="it moves no longer than this, shocks aside; to the end if left out"
+    )
 
 
 class Reference(Model):
@@ -82,6 +85,9 @@ class Reference(Model):
         0.0, description="per square root of a year, on top of what its factors bring"
     )
     interval: PositiveDuration = NS_PER_S
+    until: Duration | None = Field(
+        None, description="it moves by itself no longer than this; its factors and shocks still move it"
+    )
     betas: dict[Name, Annotated[Number, Field(ge=-20, le=20)]] = Field(
         default_factory=dict, description="how strongly it follows each factor"
     )

@@ -174,13 +174,25 @@ class Alarm(Event):
         heappush(clock._queue, (time_ns, self._class | tie_key(self._key, time_ns), next(clock._eid), self))
 
 
-def every(clock: Clock, event_class: EventClass, name: str, interval_ns: int, callback: Callable[[], None]) -> Alarm:
-    """Call `callback` at every multiple of `interval_ns`, the first one included one interval from now."""
+def every(
+    clock: Clock,
+    event_class: EventClass,
+    name: str,
+    interval_ns: int,
+    callback: Callable[[], None],
+    until_ns: int | None = None,
+) -> Alarm:
+    """Call `callback` at every multiple of `interval_ns`, first one interval from now, none after `until_ns`."""
+
+    def arm() -> None:
+        time_ns = clock.now + interval_ns
+        if until_ns is None or time_ns <= until_ns:
+            alarm.arm(time_ns)
 
     def ring() -> None:
         callback()
-        alarm.arm(clock.now + interval_ns)
+        arm()
 
     alarm = Alarm(clock, event_class, name, ring)
-    alarm.arm(clock.now + interval_ns)
+    arm()
     return alarm

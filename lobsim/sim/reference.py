@@ -18,16 +18,25 @@ class Factor:
     """A common source of returns: driftless, normal, of constant volatility per square root of a year.
 
     References that follow it with a beta move by ``exp(beta * r - beta^2 * sigma^2 / 2)`` for its return r, so that
-    each stays without drift. Bias: no jumps of its own and no clusters of volatility.
+    each stays without drift. It moves until `until_ns`, if that is given. Bias: no jumps of its own and no clusters of
+    volatility.
     """
 
-    def __init__(self, clock: Clock, name: str, volatility: float, interval_ns: int, stream: Stream) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        name: str,
+        volatility: float,
+        interval_ns: int,
+        stream: Stream,
+        until_ns: int | None = None,
+    ) -> None:
         self.name = name
         self._followers: list[tuple[ReferenceValue, float]] = []
         self._normal = stream.normal
         self._sigma = _per_step(volatility, interval_ns)
         if volatility > 0:
-            every(clock, EventClass.EXOGENOUS, f"factor/{name}", interval_ns, self._step)
+            every(clock, EventClass.EXOGENOUS, f"factor/{name}", interval_ns, self._step, until_ns)
 
     def follow(self, reference: ReferenceValue, beta: float) -> None:
         """Move `reference` along from now on."""
@@ -47,8 +56,9 @@ class Factor:
 class ReferenceValue:
     """Geometric Brownian motion without drift, moved at once by exogenous jumps, and by factors it follows.
 
-    volatility: per square root of a year, on top of the factors'. Published to `feed` at every step. Bias: no jumps of
-    its own, no mean reversion; after a shock it has no tendency to recover or to fall on.
+    volatility: per square root of a year, on top of the factors', until `until_ns` if that is given. Published to
+    `feed` at every step. Bias: no jumps of its own, no mean reversion; after a shock it has no tendency to recover or
+    to fall on.
     """
 
     def __init__(
@@ -61,6 +71,7 @@ class ReferenceValue:
         stream: Stream,
         feed: Feed[float],
         factors: Sequence[tuple[Factor, float]] = (),
+        until_ns: int | None = None,
     ) -> None:
         self.name = name
         self.price = start
@@ -72,7 +83,7 @@ class ReferenceValue:
         for factor, beta in factors:
             factor.follow(self, beta)
         if volatility > 0:
-            every(clock, EventClass.EXOGENOUS, f"reference/{name}", interval_ns, self._step)
+            every(clock, EventClass.EXOGENOUS, f"reference/{name}", interval_ns, self._step, until_ns)
 
     def in_ticks(self, tick: float) -> ReferenceInTicks:
         """This value as a price on the grid of one market."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lobsim.sim.clock import Clock
 from lobsim.sim.feed import Feed, FeedReader
 from lobsim.sim.latency import ConstantLatency, DegradedLatency, LognormalLatency
-from lobsim.sim.reference import ReferenceValue
+from lobsim.sim.reference import Factor, ReferenceValue
 from lobsim.sim.streams import Streams
 from lobsim.units import NS_PER_S
 
@@ -138,6 +138,23 @@ def test_a_reference_moves_every_interval_and_jumps_at_once():
     assert feed.items[-1][1] == value.price
     clock.run_until(3 * NS_PER_S)
     assert abs(value.price / (before * 0.75) - 1) < 0.001
+
+
+def test_a_reference_and_its_factor_come_to_rest_each_at_its_own_time():
+    clock, feed = Clock(), Feed()
+    factor = Factor(clock, "market", 0.5, NS_PER_S, Streams(1).stream("factor/market"), until_ns=4 * NS_PER_S)
+    value = ReferenceValue(
+        clock, "ALT", 2.0, 0.8, NS_PER_S, Streams(1).stream("r"), feed, [(factor, 1.0)], until_ns=2 * NS_PER_S
+    )
+    feed.items = []  # keep all of them
+    clock.run_until(10 * NS_PER_S)
+    assert [time_ns // NS_PER_S for time_ns, _ in feed.items] == [1, 1, 2, 2, 3, 4]
+    value.jump(-0.5)
+    assert feed.items[-1] == (10 * NS_PER_S, value.price)
+    still = Feed()
+    ReferenceValue(clock, "ALT", 2.0, 0.8, NS_PER_S, Streams(1).stream("r"), still, until_ns=0)
+    clock.run_until(20 * NS_PER_S)
+    assert len(still.items) == 1
 
 
 def test_a_still_reference_is_published_once():
