@@ -17,7 +17,7 @@ from lobsim.credit.errors import (
     PositionRefused,
     TermsError,
 )
-from lobsim.credit.funding import FundingRound, funding_rate, mean_premium, premium_index
+from lobsim.credit.funding import FundingRound, funding_rate_ppb, premium_ppb
 from lobsim.credit.ledger import Flow, Ledger
 from lobsim.credit.liquidation import (
     ALL_AT_ONCE,
@@ -94,11 +94,10 @@ __all__ = [
     "bankrupt",
     "begin_liquidation",
     "chain_marks",
-    "funding_rate",
+    "funding_rate_ppb",
     "hand_over",
     "lowest_terms",
     "mark_of_price",
-    "mean_premium",
     "next_step",
-    "premium_index",
+    "premium_ppb",
 ]

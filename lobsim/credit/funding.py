@@ -4,14 +4,13 @@
     F = P + clamp(r - P, -c, +c)                                                   (funding rate per interval)
 
 with P averaged over the interval, r = 0.01 % the interest rate per 8 h and c = 0.05 % (Binance, "Introduction to
-Binance Futures Funding Rates"). Rates are exact fractions. Payment per lot is lots * mark * F, kept in fractions of
+Binance Futures Funding Rates"), all in whole 1e-9. Payment per lot is lots * mark * F, kept in fractions of
 `FUNDING_UNIT` of a quantum, rounded down once per interval; who pays is rounded up to whole quanta, who receives is
 rounded down, and the ledger account ``rounding`` takes whole quanta of the difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,8 +20,9 @@ from lobsim.credit.ledger import Flow
 if TYPE_CHECKING:
     from lobsim.credit.contracts import ContractBook
 
-INTEREST: Final = Fraction(1, 10_000)
-CLAMP: Final = Fraction(5, 10_000)
+PPB: Final = 1_000_000_000
+INTEREST_PPB: Final = 100_000
+CLAMP_PPB: Final = 500_000
 
 
 class FundingRound(NamedTuple):
@@ -38,31 +38,27 @@ class FundingRound(NamedTuple):
     deferred: int
 
 
-def premium_index(
-    impact_bid: int | Fraction | None, impact_ask: int | Fraction | None, index: int | Fraction
-) -> Fraction:
-    """P of one moment, from the average prices at which the impact notional could be sold and bought.
+def premium_ppb(bid_value: int | None, ask_value: int | None, index_value: int) -> int:
+    """P of one moment in 1e-9, rounded down. Quote values of the same lots: sold into bids, bought from asks, at index.
 
-    A side that could not fill the impact notional (None) says nothing: it counts as no premium. ValueError for an index
-    that is not positive.
+    A side that could not fill the lots (None) says nothing: it counts as no premium. ValueError for an index value that
+    is not positive.
     """
-    if index <= 0:
-        raise ValueError(f"a premium needs an index above 0, not {index}")
-    above = Fraction(0) if impact_bid is None else max(Fraction(0), Fraction(impact_bid) - index)
-    below = Fraction(0) if impact_ask is None else max(Fraction(0), index - Fraction(impact_ask))
-    return (above - below) / index
+    if index_value <= 0:
+        raise ValueError(f"a premium needs an index above 0, not {index_value}")
+    above = 0 if bid_value is None else max(0, bid_value - index_value)
+    below = 0 if ask_value is None else max(0, index_value - ask_value)
+    return (above - below) * PPB // index_value
 
 
-def mean_premium(premiums: Sequence[Fraction]) -> Fraction:
-    """Plain average; 0 when nothing was sampled."""
-    return sum(premiums, Fraction(0)) / len(premiums) if premiums else Fraction(0)
-
-
-def funding_rate(premium: Fraction, interest: Fraction = INTEREST, clamp: Fraction = CLAMP) -> Fraction:
-    """F for one interval. ValueError for a negative clamp."""
-    if clamp < 0:
-        raise ValueError(f"the clamp of a funding rate must be at least 0, not {clamp}")
-    return premium + min(max(interest - premium, -clamp), clamp)
+def funding_rate_ppb(
+    premiums_ppb: int, samples: int, interest_ppb: int = INTEREST_PPB, clamp_ppb: int = CLAMP_PPB
+) -> int:
+    """F for one interval in 1e-9, rounded down, from the sum of its premiums. ValueError without a sample."""
+    if samples < 1 or clamp_ppb < 0:
+        raise ValueError(f"a funding rate needs a sample and a clamp of at least 0, not {samples} and {clamp_ppb}")
+    gap, most = interest_ppb * samples - premiums_ppb, clamp_ppb * samples
+    return (premiums_ppb + min(max(gap, -most), most)) // samples
 
 
 def apply(book: ContractBook, rate: Fraction, mark_ticks: int) -> FundingRound:

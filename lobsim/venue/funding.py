@@ -1,7 +1,7 @@
 """When the holders of a perpetual pay each other: premium samples, the rate they come to, the moment it is due.
 
-The formulas are `lobsim.credit.funding`'s, worked out in whole 1e-9: every contract is sampled every few seconds. The
-impact bid (ask) is the average price at which `impact_value` could be sold (bought) on the own book at that moment.
+The formulas are `lobsim.credit.funding`'s. Every contract is sampled every few seconds. The impact bid (ask) is the
+average price at which `impact_value` could be sold (bought) on the own book at that moment.
 Bias: all samples of an interval weigh the same, Binance weighs late ones more, and each is rounded down to 1e-9.
 """
 
@@ -11,11 +11,12 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from lobsim.credit.contracts import ContractBook
+from lobsim.credit.funding import CLAMP_PPB, INTEREST_PPB, PPB, funding_rate_ppb, premium_ppb
 from lobsim.errors import InputError
 from lobsim.events import Side
 from lobsim.units import NS_PER_HOUR, NS_PER_S
 from lobsim.venue.market import Market
-from lobsim.venue.marks import PPB, PerpetualMark
+from lobsim.venue.marks import PerpetualMark
 
 
 class FundingTerms(NamedTuple):
@@ -28,8 +29,8 @@ class FundingTerms(NamedTuple):
     first_ns: int = 8 * NS_PER_HOUR
     sample_ns: int = 5 * NS_PER_S
     impact_value: int = 0
-    interest_ppb: int = 100_000
-    clamp_ppb: int = 500_000
+    interest_ppb: int = INTEREST_PPB
+    clamp_ppb: int = CLAMP_PPB
 
     def check(self, name: str) -> None:
         """Raise `InputError` when the terms make no sense."""
@@ -60,7 +61,7 @@ class FundingSchedule:
             self._sample_ns = now + terms.sample_ns
             self._premiums += self._premium_ppb(market, index)
             self._samples += 1
-            self.rate_ppb = _rate_ppb(self._premiums, self._samples, terms.interest_ppb, terms.clamp_ppb)
+            self.rate_ppb = funding_rate_ppb(self._premiums, self._samples, terms.interest_ppb, terms.clamp_ppb)
         paid = None
         if now >= self._next_ns:
             done = contract.apply_funding(Fraction(self.rate_ppb, PPB), mark)
@@ -74,13 +75,8 @@ class FundingSchedule:
     def _premium_ppb(self, market: Market, index: int) -> int:
         lots = max(1, self._terms.impact_value // (index * market.quote_per_tick_lot))
         bid, ask = (market.book.walk(side, lots) for side in (Side.SELL, Side.BUY))
-        worth = index * lots
-        above = max(0, bid.notional - worth) if bid.filled_qty == lots else 0
-        below = max(0, worth - ask.notional) if ask.filled_qty == lots else 0
-        return (above - below) * PPB // worth
-
-
-def _rate_ppb(premiums_ppb: int, samples: int, interest_ppb: int, clamp_ppb: int) -> int:
-    """`funding_rate` of the mean premium, rounded down to 1e-9."""
-    gap, most = interest_ppb * samples - premiums_ppb, clamp_ppb * samples
-    return (premiums_ppb + min(max(gap, -most), most)) // samples
+        return premium_ppb(
+            bid.notional if bid.filled_qty == lots else None,
+            ask.notional if ask.filled_qty == lots else None,
+            index * lots,
+        )

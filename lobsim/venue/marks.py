@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from lobsim.book import OrderBook
+from lobsim.credit.funding import PPB
 from lobsim.errors import InputError
 from lobsim.units import NS_PER_S
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from lobsim.venue.market import Market
 
 PPM = 1_000_000
-PPB = 1_000_000_000
 
 Rate: TypeAlias = Callable[[], tuple[int, int]]
 """A present exchange rate as a pair of positive integers: units of one asset per unit of another."""

@@ -16,9 +16,8 @@ from lobsim.credit import (
     PositionRefused,
     TermsError,
     Tier,
-    funding_rate,
-    mean_premium,
-    premium_index,
+    funding_rate_ppb,
+    premium_ppb,
 )
 from lobsim.errors import CheckError
 from lobsim.events import Side
@@ -334,21 +333,24 @@ def test_what_the_fund_cannot_pay_waits_for_later_gains():
     [(0, 1), (1, 1), (6, 1), (7, 2), (-4, 1), (-5, 0), (50, 45), (-50, -45)],
 )
 def test_the_funding_formula_in_basis_points(premium, rate):
-    assert funding_rate(premium * BASIS) == rate * BASIS  # P + clamp(1 - P, -5, 5)
+    assert funding_rate_ppb(premium * 100_000, 1) == rate * 100_000  # P + clamp(1 - P, -5, 5)
+    assert funding_rate_ppb(3 * premium * 100_000, 3) == rate * 100_000
 
 
-def test_premium_index():
-    assert premium_index(102, 103, 100) == Fraction(2, 100)
-    assert premium_index(97, 98, 100) == Fraction(-2, 100)
-    assert premium_index(99, 101, 100) == 0
-    assert premium_index(None, None, 100) == 0
-    assert premium_index(None, 98, 100) == Fraction(-2, 100)
-    assert mean_premium([Fraction(1, 100), Fraction(2, 100)]) == Fraction(3, 200)
-    assert mean_premium([]) == 0
+def test_premiums_are_those_of_the_impact_prices():
+    assert premium_ppb(102, 103, 100) == 20_000_000
+    assert premium_ppb(97, 98, 100) == -20_000_000
+    assert premium_ppb(99, 101, 100) == 0
+    assert premium_ppb(None, None, 100) == 0
+    assert premium_ppb(None, 98, 100) == -20_000_000
+    assert premium_ppb(301, None, 300) == 3_333_333
+    assert premium_ppb(None, 299, 300) == -3_333_334
     with pytest.raises(ValueError, match="above 0"):
-        premium_index(1, 2, 0)
+        premium_ppb(1, 2, 0)
     with pytest.raises(ValueError, match="clamp"):
-        funding_rate(BASIS, clamp=-BASIS)
+        funding_rate_ppb(100_000, 1, clamp_ppb=-1)
+    with pytest.raises(ValueError, match="a sample"):
+        funding_rate_ppb(0, 0)
 
 
 def test_longs_pay_shorts_in_cash_and_isolated_positions_in_their_margin():

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lobsim.book import OrderBook
-from lobsim.credit import funding_rate, mean_premium, premium_index
+from lobsim.credit.funding import PPB
 from lobsim.events import Side
 from lobsim.venue.funding import FundingSchedule, FundingTerms
-from lobsim.venue.marks import PPB
 
 quotes = st.lists(st.tuples(st.sampled_from(Side), st.integers(1, 60), st.integers(1, 20)), max_size=8)
 rates = st.integers(0, 3_000_000)
@@ -19,8 +18,9 @@ rates = st.integers(0, 3_000_000)
 def written(book, lots, index):
     """P of a moment, rounded down to 1e-9 as samples are."""
     bid, ask = book.walk(Side.SELL, lots), book.walk(Side.BUY, lots)
-    average = [Fraction(walk.notional, lots) if walk.filled_qty == lots else None for walk in (bid, ask)]
-    premium = premium_index(*average, index)
+    above = max(Fraction(0), Fraction(bid.notional, lots) - index) if bid.filled_qty == lots else Fraction(0)
+    below = max(Fraction(0), index - Fraction(ask.notional, lots)) if ask.filled_qty == lots else Fraction(0)
+    premium = (above - below) / index
     return Fraction(premium.numerator * PPB // premium.denominator, PPB)
 
 
@@ -40,5 +40,6 @@ def test_rates_are_those_of_the_formulas_rounded_down(samples, impact, interest,
         market = SimpleNamespace(book=book, mark_price=index, mark_model=None, quote_per_tick_lot=1)
         schedule.update(market, None, now)
         premiums.append(written(book, max(1, impact // index), index))
-        rate = funding_rate(mean_premium(premiums), Fraction(interest, PPB), Fraction(clamp, PPB))
+        mean, around = sum(premiums) / len(premiums), Fraction(clamp, PPB)
+        rate = mean + min(max(Fraction(interest, PPB) - mean, -around), around)
         assert schedule.rate_ppb == rate.numerator * PPB // rate.denominator
