@@ -214,6 +214,10 @@ def test_the_headline_of_a_sweep_names_the_setting_that_moves_most(tmp_path: Pat
     assert "none of the other 2 settings moves it beyond what chance explains" in (
         study_page(tmp_path / "same").headline.sentence
     )
+    study_in(tmp_path / "two", cells[:2], lambda _, seed: {"fall": 0.5 + seed / 100, "crashed": 1.0})
+    assert f"; {cells[1].label} does not move it beyond what chance explains" in (
+        study_page(tmp_path / "two").headline.sentence
+    )
     study_in(tmp_path / "one", cells[:1], moved)
     told = study_page(tmp_path / "one").headline.sentence
     assert told.startswith("Over 8 seeds the median of the fall is 54.5 %, half of the runs lie between")

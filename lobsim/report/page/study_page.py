@@ -119,9 +119,10 @@ def _sentence(study: Study, ablations: Sequence[Ablation], rows: dict[str, list[
         return _alone(study, first, name)
     moved = [row for row in others if row.difference is not None and row.difference.excludes_zero]
     if not moved:
+        rest = f"none of the other {len(others)} settings moves" if others[1:] else f"{others[0].label} does not move"
         return (
-            f"{name[0].upper()}{name[1:]}: {_middle(first)} with {first.label}; none of the other "
-            f"{_count(len(others), 'setting')} moves it beyond what chance explains ({_seeds(study)})."
+            f"{name[0].upper()}{name[1:]}: {_middle(first)} with {first.label}; {rest} it "
+            f"beyond what chance explains ({_seeds(study)})."
         )
     most = max(moved, key=lambda row: abs(row.difference.value) if row.difference else 0.0)
     change = difference_text(most.difference, outcome)
