@@ -130,7 +130,9 @@ def plan_ablation(
     else:
         orders = _orders(count, room - len(wanted), pairs=pairs) if singles else None
         wanted |= dict.fromkeys(coalitions(orders) if orders else ())
-        least = min(1 << count, len(wanted) + LEAST_ORDERS * max(1, count - 3))
+        least = _room_for_shares(
+            count, len(wanted | dict.fromkeys(alone)), len(wanted | dict.fromkeys(alone + two)), pairs
+        )
         why = "" if orders else f"the budget of {budget} runs is too small (about {least * seeds} would do)"
     cells = {mask: _cell(path, variant, mechanisms, everything ^ mask) for mask in wanted}
     labels = {mask: cell.label for mask, cell in cells.items()}
@@ -169,6 +171,14 @@ def plan_of(entry: AblationEntry) -> Plan:
         why_no_shares=entry.why_no_shares,
         cross=None if entry.cross is None else Cross(*entry.cross),
     )
+
+
+def _room_for_shares(count: int, singles: int, with_pairs: int, pairs: bool) -> int:
+    """Fewest combinations that bring shares: a budget that reaches for pairs spends on them first."""
+    bare = singles + LEAST_ORDERS * max(1, count - 2)
+    if pairs or bare >= with_pairs:
+        bare = with_pairs + LEAST_ORDERS * max(1, count - 3)
+    return min(1 << count, bare)
 
 
 def _orders(count: int, room: int, *, pairs: bool) -> tuple[tuple[int, ...], ...] | None:

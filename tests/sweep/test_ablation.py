@@ -95,6 +95,25 @@ def test_no_plan_costs_more_than_its_budget(budget: int) -> None:
     assert plan.exact or plan.orders or "too small" in plan.why_no_shares
 
 
+@pytest.mark.parametrize("count", range(3, 8))
+def test_the_budget_that_is_said_to_do_brings_shares(count: int) -> None:
+    more = [
+        Mechanism("frames", "", {"scenario.depth_interval": "1m"}),
+        Mechanism("records", "", {"scenario.account_interval": "30s"}),
+    ]
+    chosen = [*MECHANISMS, *more][:count]
+    said = 0
+    for room in range(count + 2, 60):
+        plan = plan_ablation(SCENARIO, chosen, 3, budget=room * 3)
+        if plan.exact or plan.orders:
+            break
+        said = int(plan.why_no_shares.split("about ")[1].split(" ")[0])
+        assert said > room * 3
+        done = plan_ablation(SCENARIO, chosen, 3, budget=said)
+        assert done.exact or done.orders
+    assert said > 0
+
+
 def test_a_larger_budget_keeps_the_smaller_ones_combinations() -> None:
     """So that results in the folder are used again."""
     sizes = [set(_plan(5, budget=runs * 12).cells) for runs in (7, 17, 25, 29, 32)]
