@@ -4,7 +4,7 @@
     F = P + clamp(r - P, -c, +c)                                                   (funding rate per interval)
 
 with P averaged over the interval, r = 0.01 % the interest rate per 8 h and c = 0.05 % (Binance, "Introduction to
-Binance Futures Funding Rates"), all in whole 1e-9. Payment per lot is lots * mark * F, kept in fractions of
+Binance Futures Funding Rates"), both in whole 1e-9. Payment per lot is lots * mark * F, kept in fractions of
 `FUNDING_UNIT` of a quantum, rounded down once per interval; who pays is rounded up to whole quanta, who receives is
 rounded down, and the ledger account ``rounding`` takes whole quanta of the difference.
 """

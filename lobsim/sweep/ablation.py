@@ -129,11 +129,12 @@ def plan_ablation(
         wanted |= dict.fromkeys(range(1 << count))
     else:
         orders = _orders(count, room - len(wanted), pairs=pairs) if singles else None
-        wanted |= dict.fromkeys(coalitions(orders) if orders else ())
-        least = _room_for_shares(
-            count, len(wanted | dict.fromkeys(alone)), len(wanted | dict.fromkeys(alone + two)), pairs
-        )
-        why = "" if orders else f"the budget of {budget} runs is too small (about {least * seeds} would do)"
+        if orders:
+            wanted |= dict.fromkeys(coalitions(orders))
+        else:
+            singly, in_pairs = (len(wanted | dict.fromkeys(more)) for more in (alone, alone + two))
+            least = _room_for_shares(count, singly, in_pairs, pairs=pairs)
+            why = f"the budget of {budget} runs is too small (about {least * seeds} would do)"
     cells = {mask: _cell(path, variant, mechanisms, everything ^ mask) for mask in wanted}
     labels = {mask: cell.label for mask, cell in cells.items()}
     return Plan(tuple(mechanisms), cells, labels, singles, pairs, exact, orders, why, cross)
@@ -173,18 +174,22 @@ def plan_of(entry: AblationEntry) -> Plan:
     )
 
 
-def _room_for_shares(count: int, singles: int, with_pairs: int, pairs: bool) -> int:
+def _room_for_shares(count: int, singly: int, in_pairs: int, *, pairs: bool) -> int:
     """Fewest combinations that bring shares: a budget that reaches for pairs spends on them first."""
-    bare = singles + LEAST_ORDERS * max(1, count - 2)
-    if pairs or bare >= with_pairs:
-        bare = with_pairs + LEAST_ORDERS * max(1, count - 3)
-    return min(1 << count, bare)
+    room = singly + LEAST_ORDERS * _new_in_an_order(count, pairs=False)
+    if pairs or room >= in_pairs:
+        room = in_pairs + LEAST_ORDERS * _new_in_an_order(count, pairs=True)
+    return min(1 << count, room)
+
+
+def _new_in_an_order(count: int, *, pairs: bool) -> int:
+    """Combinations that one order of switching on asks for beyond its ends: they are run already."""
+    return max(1, count - (3 if pairs else 2))
 
 
 def _orders(count: int, room: int, *, pairs: bool) -> tuple[tuple[int, ...], ...] | None:
-    """As many orders as surely fit: the ends of each are run already. Their number does not depend on what they hit."""
-    new = max(1, count - (3 if pairs else 2))
-    fit = min(room // new, _MOST_ORDERS) // 2 * 2
+    """As many orders as surely fit. Their number does not depend on what they hit."""
+    fit = min(room // _new_in_an_order(count, pairs=pairs), _MOST_ORDERS) // 2 * 2
     return tuple(draw_orders(count, fit)) if fit >= LEAST_ORDERS else None
 
 
