@@ -38,7 +38,7 @@ Kind: TypeAlias = Literal["cross", "isolated"]
 _Key: TypeAlias = tuple[int, Fraction, int]
 _Column: TypeAlias = NDArray[np.float64]
 
-_FIRST = 64  # how many candidates to look at before asking for more
+_FIRST = 8  # how many candidates to look at before asking for more
 _EVERYTHING = 1 << 62
 
 

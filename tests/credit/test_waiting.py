@@ -65,6 +65,30 @@ def test_ratios_too_close_for_the_keys_are_told_apart(given_ratios, low, high, n
     assert list(order.between((0, 1), None)) == []
 
 
+steps = st.lists(
+    st.tuples(st.sampled_from(("add", "remove", "ask", "ask")), st.integers(-50, 50), st.integers(1, 5)), max_size=40
+)
+
+
+@given(steps)
+def test_questions_between_changes_equal_a_scan(given_steps):
+    """Whatever waits, came and went, below 0 too (shorts): the bound that ends most questions is never too low."""
+    order = WaitingOrder()
+    waiting: dict[int, Fraction] = {}
+    for step, (action, over, under) in enumerate(given_steps):
+        if action == "add":
+            order.add(step, over, under)
+            waiting[step] = Fraction(over, under)
+        elif action == "remove" and waiting:
+            position_id = sorted(waiting)[over % len(waiting)]
+            order.remove(position_id)
+            del waiting[position_id]
+        else:
+            expected = [i for i, ratio in waiting.items() if ratio >= Fraction(over, under)]
+            assert list(order.between((over, under), None)) == sorted(expected, key=lambda i: (-waiting[i], i))
+        order.check()
+
+
 def test_a_mark_touches_only_what_it_breaches(market, monkeypatch):
     """Safe loans are never looked at one by one: exact comparisons happen only where a key equals a bound."""
     for size in range(1, 2001):
