@@ -197,24 +197,27 @@ def _show(study: Study, wanted: Sequence[str]) -> None:
     chosen = list(wanted) or headlines(study)
     rows = [cell_summaries(study, outcome) for outcome in chosen]
     say(f"{study.scenario}: {len(study.labels)} settings x {len(study.seeds)} seeds", style="bold")
+    if study.shared_settings:
+        say("in all of them: " + ", ".join(f"{key} = {value}" for key, value in study.shared_settings.items()))
     console().print()
     say("Median (lower to upper quartile); share of runs for what is 0 or 1", style="bold cyan")
-    table = [(label, *(_spread(column[place]) for column in rows)) for place, label in enumerate(study.labels)]
+    names = list(study.names.values())
+    table = [(name, *(_spread(column[place]) for column in rows)) for place, name in enumerate(names)]
     show_table(("", *chosen), table)
     if len(study.labels) > 1:
         console().print()
-        say(f"Mean difference to {study.labels[0]} over the same seeds (95 % interval)", style="bold cyan")
+        say(f"Mean difference to {names[0]} over the same seeds (95 % interval)", style="bold cyan")
         table = [
-            (label, *(difference(column[place].difference, column[place].outcome) for column in rows))
-            for place, label in enumerate(study.labels)
+            (name, *(difference(column[place].difference, column[place].outcome) for column in rows))
+            for place, name in enumerate(names)
         ]
         show_table(("", *chosen), table[1:])
         say("  * the interval does not contain zero")
-    for label in study.labels:
+    for label, name in study.names.items():
         scores = score_summaries(study, label)
         if scores:
             console().print()
-            section = medians_section(label, scores)
+            section = medians_section(name, scores)
             say(section.title, style="bold cyan")
             show_table(section.header, section.rows)
     console().print()

@@ -24,11 +24,13 @@ HEADLINES = ("fall", "crashed", "to_low", "half_recovery", "end_over_start", "li
 class CellSummary(NamedTuple):
     """One outcome of one cell.
 
-    known: runs that have a value. mean: with its interval; the share of runs for an outcome that is 0 or 1. difference:
-    mean of cell - first cell over the seeds that both know, with its interval; None for the first cell.
+    name: the cell's label without what all cells share. known: runs that have a value. mean: with its interval; the
+    share of runs for an outcome that is 0 or 1. difference: mean of cell - first cell over the seeds that both know,
+    with its interval; None for the first cell.
     """
 
     label: str
+    name: str
     outcome: str
     known: int
     runs: int
@@ -55,22 +57,22 @@ def cell_summaries(study: Study, outcome: str) -> list[CellSummary]:
     """One row per cell, in order; raises `InputError` for an outcome that no run has."""
     require(study, outcome)
     first = study.values(study.labels[0], outcome)
-    return [_summary(study, label, outcome, first) for label in study.labels]
+    return [_summary(study, label, name, outcome, first) for label, name in study.names.items()]
 
 
-def _summary(study: Study, label: str, outcome: str, first: list[float | None]) -> CellSummary:
+def _summary(study: Study, label: str, name: str, outcome: str, first: list[float | None]) -> CellSummary:
     values = study.values(label, outcome)
     known = [value for value in values if value is not None]
-    name = f"{outcome}.{label}"
+    stream = f"{outcome}.{label}"
     is_first = label == study.labels[0]
     if is_flag(outcome):
         mean = share_interval(known)
         difference = None if is_first else paired_share_difference(values, first)
     else:
-        mean = mean_interval(known, name)
-        difference = None if is_first else paired_difference(values, first, name)
+        mean = mean_interval(known, stream)
+        difference = None if is_first else paired_difference(values, first, stream)
     runs = sum((label, seed) in study.records for seed in study.seeds)
-    return CellSummary(label, outcome, len(known), runs, quartiles(known), mean, difference)
+    return CellSummary(label, name, outcome, len(known), runs, quartiles(known), mean, difference)
 
 
 def headlines(study: Study) -> list[str]:

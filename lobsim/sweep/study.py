@@ -13,7 +13,7 @@ import polars as pl
 from lobsim.errors import InputError
 from lobsim.sweep.files import AblationEntry, CellEntry, Header, Result
 from lobsim.sweep.job import Job, run_job
-from lobsim.sweep.plan import MOST_RUNS, Cell
+from lobsim.sweep.plan import MOST_RUNS, Cell, split_list
 from lobsim.sweep.pool import Answer, run_jobs
 from lobsim.sweep.store import Store, read_results, read_study_file
 
@@ -56,6 +56,27 @@ class Study:
     def outcomes(self) -> tuple[str, ...]:
         """Names of all outcomes, in the order in which they are measured."""
         return tuple(dict.fromkeys(key for one in self.records.values() for key in one.outcomes))
+
+    @property
+    def shared_settings(self) -> dict[str, str]:
+        """Settings that all of several cells have in common."""
+        first, *others = (self.settings[label] for label in self.labels)
+        return {
+            key: value
+            for key, value in first.items()
+            if others and all(settings.get(key) == value for settings in others)
+        }
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What to call each cell beside the others, by label: without the settings that all of them share."""
+        shared = self.shared_settings
+        names = {
+            label: ", ".join(part.strip() for part in split_list(label) if part.strip().partition("=")[0] not in shared)
+            for label in self.labels
+        }
+        whole = not shared or len(set(names.values())) < len(names)
+        return {label: label for label in self.labels} if whole else names
 
     def values(self, label: str, outcome: str) -> list[float | None]:
         """One outcome of a cell, one value per seed; None where the run is not there or has no such value."""

@@ -201,6 +201,17 @@ def test_one_run_alone_has_no_intervals(tmp_path: Path, cells: list[Cell]) -> No
     assert len(chart.option["series"][1]["data"]) == 1
 
 
+def test_what_all_settings_share_is_said_once(tmp_path: Path) -> None:
+    axes = [parse_axis("patient_bids.pool=1e5,5e4"), parse_axis("scenario.duration=2m")]
+    study_in(tmp_path, grid(SCENARIO, [None], axes), drawn)
+    page = study_page(tmp_path)
+    (table,) = next(section for section in page.sections if section.id == "settings").parts
+    assert isinstance(table, Table)
+    assert [row[0] for row in table.rows] == ["patient_bids.pool=1e5", "patient_bids.pool=5e4", "all of them"]
+    assert "duration" not in table.rows[1][2]
+    assert table.rows[2][2] == "scenario.duration = 2m"
+
+
 def test_the_headline_of_a_sweep_names_the_setting_that_moves_most(tmp_path: Path, cells: list[Cell]) -> None:
     shift = {cells[0].label: 0.0, cells[1].label: 0.1, cells[2].label: -0.3}
 

@@ -258,6 +258,23 @@ def test_summaries_compare_with_the_first_cell(finished: Study) -> None:
         cell_summaries(finished, "fal")
 
 
+def test_names_leave_out_what_all_cells_share(finished: Study, tmp_path: Path) -> None:
+    assert finished.shared_settings == {}
+    assert list(finished.names) == list(finished.names.values()) == list(finished.labels)
+    axes = [parse_axis("patient_bids.pool=1e5,5e4"), parse_axis("scenario.duration=2m")]
+    cells = grid(SCENARIO, [None, "no-bots"], axes)
+    study = run_study(make_cell(SCENARIO, "base", None, {}), cells, [1], tmp_path, workers=0, until_ns=SHORT)
+    assert study.shared_settings == {"scenario.duration": "2m"}
+    assert list(study.names) == [cell.label for cell in cells]
+    assert list(study.names.values()) == [
+        f"{variant}, patient_bids.pool={pool}" for variant in ("base", "no-bots") for pool in ("1e5", "5e4")
+    ]
+    assert [row.name for row in cell_summaries(study, "fall")] == list(study.names.values())
+    alone = grid(SCENARIO, [None], axes[1:])
+    single = run_study(make_cell(SCENARIO, "base", None, {}), alone, [1], tmp_path, workers=0, until_ns=SHORT)
+    assert single.names == {"scenario.duration=2m": "scenario.duration=2m"}
+
+
 def test_outcomes_have_units(finished: Study) -> None:
     assert is_flag("crashed")
     assert not is_flag("fall")

@@ -46,7 +46,7 @@ def study_page(folder: Path, outcomes: Sequence[str] = ()) -> Page:
     study = read_study(folder)
     asked = [*outcomes, *([file.ablation.outcome] if file.ablation else [])]
     wanted = _wanted(study, asked)
-    names = shown_labels(file.ablation, study) if file.ablation else {label: label for label in study.labels}
+    names = shown_labels(file.ablation, study) if file.ablation else study.names
     ablations = _ablations(file, study, wanted)
     rows = {outcome: cell_summaries(study, outcome) for outcome in wanted}
     found = [
@@ -119,14 +119,14 @@ def _sentence(study: Study, ablations: Sequence[Ablation], rows: dict[str, list[
         return _alone(study, first, name)
     moved = [row for row in others if row.difference is not None and row.difference.excludes_zero]
     if not moved:
-        rest = f"none of the other {len(others)} settings moves" if others[1:] else f"{others[0].label} does not move"
+        rest = f"none of the other {len(others)} settings moves" if others[1:] else f"{others[0].name} does not move"
         return (
-            f"{name[0].upper()}{name[1:]}: {_middle(first)} with {first.label}; {rest} it "
+            f"{name[0].upper()}{name[1:]}: {_middle(first)} with {first.name}; {rest} it "
             f"beyond what chance explains ({_seeds(study)})."
         )
     most = max(moved, key=lambda row: abs(row.difference.value) if row.difference else 0.0)
     change = difference_text(most.difference, outcome)
-    return f"{name[0].upper()}{name[1:]}: {_middle(first)} with {first.label}; {most.label} moves it most, by {change}."
+    return f"{name[0].upper()}{name[1:]}: {_middle(first)} with {first.name}; {most.name} moves it most, by {change}."
 
 
 def _alone(study: Study, row: CellSummary, name: str) -> str:
@@ -169,17 +169,17 @@ def _figures(study: Study, ablations: Sequence[Ablation], rows: dict[str, list[C
             if row.quartiles is None:
                 continue
             if is_flag(outcome):
-                figures.append(BigFigure(_middle(row), f"{title(outcome)}, {row.label}", f"{row.known} seeds"))
+                figures.append(BigFigure(_middle(row), f"{title(outcome)}, {row.name}", f"{row.known} seeds"))
                 continue
             low, high = (shown(value, outcome) for value in (row.quartiles.low, row.quartiles.high))
             figures.append(
                 BigFigure(
-                    shown(row.quartiles.median, outcome), f"{title(outcome)}, {row.label}", f"quartiles {low} to {high}"
+                    shown(row.quartiles.median, outcome), f"{title(outcome)}, {row.name}", f"quartiles {low} to {high}"
                 )
             )
     crashes = share_interval([value for value in study.values(study.labels[0], "crashed") if value is not None])
     if crashes is not None and not (not ablations and "crashed" in list(rows)[:2]):
-        told = f"{round(crashes.value * crashes.n)} of {crashes.n}, {study.labels[0]}"
+        told = f"{round(crashes.value * crashes.n)} of {crashes.n}, {study.names[study.labels[0]]}"
         figures.append(BigFigure(percent(crashes.value, 0), "of the runs crash", told))
     done, wanted = len(study.records) - len(study.failures), len(study.labels) * len(study.seeds)
     told = f"of {wanted:,}" + (f", {len(study.failures)} failed" if study.failures else "")

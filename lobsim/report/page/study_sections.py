@@ -114,14 +114,15 @@ def differences(study: Study, rows: dict[str, list[CellSummary]]) -> Section | N
     """Each cell against the first one over the same seeds; None for a single cell."""
     if len(study.labels) < 2:
         return None
+    first = study.names[study.labels[0]]
     options: list[tuple[str, Sequence[Chart | Table]]] = []
     for number, (outcome, cells) in enumerate(rows.items()):
-        found = [(row.label, row.difference) for row in cells[1:]]
+        found = [(row.name, row.difference) for row in cells[1:]]
         if all(one is None for _, one in found):
             continue
         drawn = found[:MOST_CELLS]
         option = intervals(drawn, difference_axis(outcome), zero=True)
-        label = f"Mean difference of the {title(outcome)} to {study.labels[0]}, with intervals"
+        label = f"Mean difference of the {title(outcome)} to {first}, with intervals"
         table = Table(
             ("", "pairs", "mean difference", "beyond chance"),
             [
@@ -138,7 +139,7 @@ def differences(study: Study, rows: dict[str, list[CellSummary]]) -> Section | N
     return Section(
         "differences",
         "What each setting changes",
-        f"Mean differences to {study.labels[0]} over the same seeds, with 95 % intervals; pale where zero is inside.",
+        f"Mean differences to {first} over the same seeds, with 95 % intervals; pale where zero is inside.",
         [Choice("difference-choice", "Outcome", options)] if options else [],
         _drawn(min(MOST_CELLS, len(study.labels) - 1), len(study.labels) - 1),
     )
@@ -197,20 +198,27 @@ def settings(study: Study, file: StudyFile) -> Section | None:
     if file.ablation is not None or len(study.labels) < 2:
         return None
     rows = []
+    shared, names = study.shared_settings, study.names
+    unchanged = "nothing else" if shared else "the scenario as its file says"
     for label in study.labels[:MOST_ROWS]:
-        changes = file.cells[label].changes
-        told = ", ".join(
-            f"{key} = {value if value is not None else 'gone'}" for key, value in list(changes.items())[:_MOST_CHANGES]
-        )
-        more = f" and {len(changes) - _MOST_CHANGES} more" if len(changes) > _MOST_CHANGES else ""
-        rows.append((label, study.variants[label] or "", told + more or "the scenario as its file says"))
+        changes = {key: value for key, value in file.cells[label].changes.items() if key not in shared}
+        rows.append((names[label], study.variants[label] or "", _told(changes) or unchanged))
+    if shared:
+        rows.append(("all of them", "", _told(shared)))
     table = Table(("", "variant", "differs from the file in"), rows, left=3)
     return Section("settings", "Settings", "What each row changes in the scenario.", [table])
+
+
+def _told(changes: Mapping[str, str | None]) -> str:
+    shown_first = [f"{key} = {'gone' if value is None else value}" for key, value in changes.items()][:_MOST_CHANGES]
+    more = len(changes) - len(shown_first)
+    return ", ".join(shown_first) + (f" and {more} more" if more else "")
 
 
 def runs(study: Study) -> Section:
     """How many runs are finished, failed, missing, and why."""
     rows, keys = [], []
+    names = study.names
     for label in study.labels[:MOST_ROWS]:
         there = [study.records[label, seed] for seed in study.seeds if (label, seed) in study.records]
         failed = sum(one.status != "done" for one in there)
@@ -218,13 +226,19 @@ def runs(study: Study) -> Section:
         missing = len(study.seeds) - len(there)
         mean = sum(seconds) / len(seconds) if seconds else None
         rows.append(
-            (label, str(len(there) - failed), str(failed), str(missing), NOTHING if mean is None else f"{mean:.1f} s")
+            (
+                names[label],
+                str(len(there) - failed),
+                str(failed),
+                str(missing),
+                NOTHING if mean is None else f"{mean:.1f} s",
+            )
         )
         keys.append((None, len(there) - failed, failed, missing, mean))
     parts: list[Table] = [Table(("", "finished", "failed", "missing", "a run took"), rows, sortable=True, keys=keys)]
     failures = list(study.failures.items())
     if failures:
-        told = [(label, str(seed), why) for (label, seed), why in failures[:_MOST_FAILURES]]
+        told = [(names[label], str(seed), why) for (label, seed), why in failures[:_MOST_FAILURES]]
         more = len(failures) - len(told)
         note = f"{more:,} more failed." if more else ""
         parts.append(Table(("", "seed", "why"), told, left=3, title="Runs that failed", note=note))
