@@ -37,6 +37,8 @@ class LiquidationBot(Agent):
     def __init__(self, params: LiquidationBotParams, context: Context) -> None:
         super().__init__(params, context)
         self._budget = 0.0
+        self._fresh = params.capacity * params.poll / NS_PER_S
+        self._most = max(params.capacity, self._fresh)  # a second's worth is kept, or a poll's
         self._asked: tuple[dict[int, int], ...] = tuple({} for _ in context.lenders)  # each numbers its own loans
         self._unsold = 0
         self._selling: set[int] = set()
@@ -54,8 +56,8 @@ class LiquidationBot(Agent):
         """Take breached loans on, spend no more than the capacity."""
         params = self.params
         self._alarm.arm(self.clock.now + params.poll)
-        fresh = params.capacity * params.poll / NS_PER_S
-        self._budget = min(max(params.capacity, fresh), self._budget + fresh)  # a second's worth is kept, or a poll's
+        if self._budget < self._most:
+            self._budget = min(self._most, self._budget + self._fresh)
         for lender, asked in zip(self.context.lenders, self._asked, strict=True):
             breached = lender.breached()
             if not breached:

@@ -7,7 +7,7 @@ from math import log
 
 from lobsim.agents.maker_params import PairKeys
 from lobsim.agents.quoting import QuotingModel, Rung, ladder
-from lobsim.events import CancelAll, Command, Purpose, Side
+from lobsim.events import CancelAll, Command, Side
 from lobsim.sim.gateway import Gateway, InstrumentSpec
 from lobsim.units import NS_PER_S
 
@@ -158,9 +158,8 @@ class Pair:
         units = inventory / keys.inventory_unit
         centre, half = self.model.quotes(fair, units, self.variance * NS_PER_S / keys.requote)
         full = inventory / keys.max_inventory
-        order = self.gateway.order
-        post_only = keys.post_only
-        commands: list[Command] = [self._cancel]
+        buys: list[tuple[int, int]] = []
+        sells: list[tuple[int, int]] = []
         floor = 1
         room = 1 - full
         if bids > 0 and room > 0:
@@ -173,7 +172,7 @@ class Pair:
                 price = round(centre * (1 - away) / tick) or 1
                 qty = int(notional * scale / (price * tick * lot))
                 if qty:
-                    commands.append(order(Side.BUY, qty, price, Purpose.QUOTE, post_only=post_only))
+                    buys.append((qty, price))
                     if price >= floor:
                         floor = price + 1
         room = 1 + full
@@ -185,5 +184,7 @@ class Pair:
                 price = max(price, floor)
                 qty = int(notional * scale / (price * tick * lot))
                 if qty:
-                    commands.append(order(Side.SELL, qty, price, Purpose.QUOTE, post_only=post_only))
-        return commands
+                    sells.append((qty, price))
+        quotes = self.gateway.quotes
+        commands = quotes(Side.BUY, buys, post_only=keys.post_only)
+        return [self._cancel, *commands, *quotes(Side.SELL, sells, post_only=keys.post_only)]

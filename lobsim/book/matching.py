@@ -113,7 +113,7 @@ class OrderBook(BookMechanics):
             or (tif and tif != _IOC)
             or (self_trade and self_trade != _ALLOW)
             or display_qty
-            or (post_only and (tif or self._crosses(side, ticks)))
+            or (post_only and (tif or (self._bids.best_key - ticks if side else ticks + self._asks.best_key) >= 0))
             or trigger_price is not None
             or expire_ns is not None
             or order_id in orders

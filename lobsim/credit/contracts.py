@@ -159,7 +159,8 @@ class ContractBook(Clearing):
         if position is None:
             return None
         cost = position.full_cost(self.funding_index)
-        bankruptcy = Fraction(cost - position.margin, position.lots * self.unit)
+        lots = position.lots
+        over = cost - position.margin if lots > 0 else position.margin - cost
         return IsolatedView(
             position_id,
             position.account,
@@ -168,7 +169,7 @@ class ContractBook(Clearing):
             position.cost,
             position.margin,
             self.isolated_positions.liquidation_price(position, self.funding_index),
-            (bankruptcy.numerator, bankruptcy.denominator),
+            (over, abs(lots) * self.unit),
         )
 
     def __iter__(self) -> Iterator[int]:

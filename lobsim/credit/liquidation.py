@@ -156,7 +156,7 @@ def next_step(
     positions = _positions(margin, case, marks)
     positions.sort(key=lambda each: (each.contract is None and each.amount < 0, ranks.get(each.key, len(ranks))))
     whole = policy.fraction_ppm >= PPM
-    budget = case.gross_value * policy.fraction_ppm / PPM
+    budget, unit = case.gross_value.numerator * policy.fraction_ppm, case.gross_value.denominator * PPM  # budget / unit
     slices = []
     for key, signed, price, contract in positions:
         size = abs(signed)
@@ -165,8 +165,8 @@ def next_step(
         elif policy.parallel:
             amount = min(size, -(-case.amounts.get(key, size) * policy.fraction_ppm // PPM))
         else:
-            amount = min(size, -(-budget * price[1] // price[0]))
-            budget -= amount * Fraction(*price)
+            amount = min(size, -(-budget * price[1] // (price[0] * unit)))
+            budget, unit = budget * price[1] - amount * price[0] * unit, unit * price[1]
         if amount < 1:
             break
         side = Side.SELL if signed > 0 else Side.BUY

@@ -129,6 +129,19 @@ class Gateway:
         fields = (order_id, side, qty, price, None, tif, self.account_id, purpose, post_only, 0, None, None, self_trade)
         return tuple.__new__(SubmitOrder, fields)  # half the time of calling the class, and makers make millions
 
+    def quotes(self, side: Side, ladder: Sequence[tuple[int, int]], *, post_only: bool) -> list[Command]:
+        """Quotes for each (qty, price): the orders that `order` would make one by one, in half the time."""
+        account_id, new = self.account_id, tuple.__new__
+        gtc, purpose, self_trade = TimeInForce.GTC, Purpose.QUOTE, SelfTrade.CANCEL_NEWEST
+        ids = self._exchange.next_order_ids(len(ladder))
+        return [
+            new(
+                SubmitOrder,
+                (order_id, side, qty, price, None, gtc, account_id, purpose, post_only, 0, None, None, self_trade),
+            )
+            for order_id, (qty, price) in zip(ids, ladder, strict=True)
+        ]
+
     def send(self, instrument_id: int, commands: Sequence[Command]) -> None:
         """Send one message with these commands; it arrives after the order latency, never before an earlier one."""
         self._orders.send((instrument_id, commands))

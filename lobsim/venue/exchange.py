@@ -148,6 +148,12 @@ class Exchange:
         self._order_ids += 1
         return self._order_ids
 
+    def next_order_ids(self, count: int) -> range:
+        """So many fresh order ids at once."""
+        first = self._order_ids + 1
+        self._order_ids += count
+        return range(first, first + count)
+
     # --- commands ---------------------------------------------------------------------------------------------------
 
     def handle(self, account_id: int, instrument_id: int, commands: Iterable[Command]) -> None:
@@ -166,7 +172,7 @@ class Exchange:
         count = 0
         for command in commands:
             count += 1
-            if isinstance(command, SubmitOrder):
+            if command.__class__ is SubmitOrder:
                 events = (
                     book.submit(*command)
                     if plain

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from lobsim.agents import Context, agent_kinds
 from lobsim.agents.base import Connections
-from lobsim.events import CancelAll, EventKind, OrderCanceled, OrderRejected, Reason, Side, SubmitOrder, Trade
+from lobsim.events import CancelAll, EventKind, OrderCanceled, OrderRejected, Purpose, Reason, Side, SubmitOrder, Trade
 from lobsim.sim.clock import Clock
 from lobsim.sim.gateway import InstrumentSpec
 from lobsim.sim.streams import Streams
@@ -57,6 +57,9 @@ class FakeGateway:
         return SubmitOrder(
             self._ids, side, qty, price, None, tif, self.account_id, purpose, post_only, self_trade=self_trade
         )
+
+    def quotes(self, side, ladder, *, post_only):
+        return [self.order(side, qty, price, Purpose.QUOTE, post_only=post_only) for qty, price in ladder]
 
     def send(self, instrument_id, commands):
         self.sent.append((self._floor.clock.now, self._floor.names[instrument_id], list(commands)))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lobsim.events import CancelAll, CancelOrder, EventKind, Purpose, Reason, Side, TimeInForce
+from lobsim.events import CancelAll, CancelOrder, EventKind, Purpose, Reason, Side, SubmitOrder, TimeInForce
 from lobsim.sim.latency import ConstantLatency, DegradedLatency, LognormalLatency
 from lobsim.sim.streams import Streams
 from tests.sim.scene import Scene
@@ -228,6 +228,19 @@ GOLDEN = """
  150 crowd TRADE 8>7
  155 near  hears TRADE 7
 """
+
+
+def test_quotes_of_a_ladder_are_orders_made_one_by_one():
+    scene = Scene(seed=1)
+    gateway = scene.gateway("maker", order=1, feed=1)
+    ladder = [(3, 99), (5, 98), (7, 95)]
+    quotes = gateway.quotes(BUY, ladder, post_only=True)
+    singly = [gateway.order(BUY, qty, price, Purpose.QUOTE, post_only=True) for qty, price in ladder]
+    assert [quote.order_id for quote in quotes] == [1, 2, 3]
+    assert [type(quote) for quote in quotes] == [SubmitOrder] * 3
+    assert [quote._replace(order_id=0) for quote in quotes] == [one._replace(order_id=0) for one in singly]
+    assert [one.order_id for one in singly] == [4, 5, 6]
+    assert gateway.quotes(BUY, [], post_only=False) == []
 
 
 def test_golden_log_of_a_small_scene():
