@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from lobsim.book.side import NO_KEY, BookSide
+from lobsim.book.side import NO_KEY, BookSide, Order, PriceLevel
 from lobsim.errors import CheckError
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ def _check_side(book: BookQueries, side: BookSide, number: int) -> None:
     assert side.best is (live[-1] if live else None), "the cached best level is not the best level"
     assert side.best_key == (live[-1].key if live else NO_KEY), "the cached best key is not the best level's"
     for key, level in side.levels.items():
-        orders = [order for order in level.queue if order.leaves]
+        orders = _queue(book, level)
         assert level.key == key == (-level.price if number else level.price), f"level {level.price} is misfiled"
         assert level.count == len(orders), f"level {level.price} counts {level.count} orders, holds {len(orders)}"
         assert level.qty == sum(order.leaves for order in orders), f"displayed quantity drifted at {level.price}"
         assert level.hidden == sum(order.hidden for order in orders), f"hidden quantity drifted at {level.price}"
-        assert level.count or not level.queue, f"empty level {level.price} keeps a queue"
+        links = [*(order.ahead for order in orders), level.last]
+        assert links == [None, *orders], f"the queue of level {level.price} is torn"
         for order in orders:
             assert order.level is level, f"order {order.order_id} points to another level"
             assert order.side == number, f"order {order.order_id} rests on the wrong side"
@@ -43,6 +45,10 @@ def _check_side(book: BookQueries, side: BookSide, number: int) -> None:
             assert order.leaves > 0, f"order {order.order_id} has negative quantity"
             assert order.hidden >= 0, f"order {order.order_id} has negative hidden quantity"
             assert book._orders.get(order.order_id) is order, f"order {order.order_id} rests but is not on file"
+
+
+def _queue(book: BookQueries, level: PriceLevel) -> list[Order]:
+    return list(islice(level.orders(), len(book._orders) + 1))  # a torn queue may run in a circle
 
 
 def _check_orders(book: BookQueries) -> None:
@@ -72,7 +78,7 @@ def _dump(book: BookQueries) -> str:
     for name, side in (("asks", book._asks), ("bids", book._bids)):
         for key in sorted(side.levels, reverse=name == "bids"):
             level = side.levels[key]
-            queue = [(order.order_id, order.leaves, order.hidden) for order in level.queue]
+            queue = [(order.order_id, order.leaves, order.hidden) for order in _queue(book, level)]
             lines.append(f"  {name} {level.price}: qty={level.qty} hidden={level.hidden} count={level.count} {queue}")
     lines.append(f"  best_key: bids {book._bids.best_key} asks {book._asks.best_key}")
     return "\n".join(lines)

@@ -173,7 +173,13 @@ class OrderBook(BookMechanics):
             order.terms = _POST_ALLOW if self_trade else _POST
         else:
             order.terms = _PLAIN_ALLOW if self_trade else None
-        level.queue.append(order)
+        last = order.ahead = level.last  # PriceLevel.append
+        order.behind = None
+        level.last = order
+        if last is None:
+            level.first = order
+        else:
+            last.behind = order
         level.qty += lots
         level.count += 1
         orders[order_id] = order
@@ -212,13 +218,14 @@ class OrderBook(BookMechanics):
             qty += hidden
         count = level.count = level.count - 1
         side = order.side
-        if not count:
+        if count:
+            level.take_out(order)
+        else:
+            level.first = level.last = None
             if side:
                 self._asks.vacate(level)
             else:
                 self._bids.vacate(level)
-        elif len(level.queue) > 2 * count + 32:
-            level.compact()
         canceled: Event = _new(
             OrderCanceled, (_CANCELED, now, order_id, owner, side, order.price, qty, _REQUESTED, hidden, None)
         )
@@ -297,10 +304,11 @@ class OrderBook(BookMechanics):
                 level.hidden -= hidden
                 qty += hidden
             count = level.count = level.count - 1
-            if not count:
+            if count:
+                level.take_out(order)
+            else:
+                level.first = level.last = None
                 (self._asks if order.side else self._bids).vacate(level)
-            elif len(level.queue) > 2 * count + 32:
-                level.compact()
             del live[order_id], owned[order_id]
             ended = (_CANCELED, now, order_id, owner, order.side, order.price, qty, _MASS_CANCEL, hidden, None)
             events.append(_new(OrderCanceled, ended))

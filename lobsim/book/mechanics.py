@@ -68,13 +68,10 @@ class BookMechanics(BookQueries):
             level = opposite.best
             assert level is not None
             price = level.price
-            queue = level.queue
             while leaves and level.count:
-                maker = queue[0]
+                maker = level.first
+                assert maker is not None
                 open_qty = maker.leaves
-                if not open_qty:  # done or replaced since it queued up
-                    queue.popleft()
-                    continue
                 maker_owner = maker.owner
                 if guarded and maker_owner == owner:
                     if self_trade != SelfTrade.DECREMENT:
@@ -105,10 +102,14 @@ class BookMechanics(BookQueries):
                     )
                     leaves -= open_qty
                     level.qty -= open_qty
-                    queue.popleft()
                     if maker.hidden:
                         self._refresh(maker, level, now, events)
                     else:
+                        behind = level.first = maker.behind  # take_out of the first one
+                        if behind is None:
+                            level.last = None
+                        else:
+                            behind.ahead = None
                         level.count -= 1
                         del orders[maker_id]
                         if maker_owner:
@@ -155,14 +156,13 @@ class BookMechanics(BookQueries):
         for level in opposite.descending():
             if key + level.key < 0:
                 return False
-            for order in level.queue:
-                if order.leaves:
-                    if guarded and order.owner == owner:
-                        # Hidden slices queue behind this order, so only what is displayed ahead of it was counted.
-                        return False
-                    qty -= order.leaves
-                    if qty <= 0:
-                        return True
+            for order in level.orders():
+                if guarded and order.owner == owner:
+                    # Hidden slices queue behind this order, so only what is displayed ahead of it was counted.
+                    return False
+                qty -= order.leaves
+                if qty <= 0:
+                    return True
             qty -= level.hidden
             if qty <= 0:
                 return True
@@ -188,7 +188,7 @@ class BookMechanics(BookQueries):
         visible = min(terms.display_qty, leaves) if terms and terms.display_qty else leaves
         order.leaves = visible
         order.hidden = leaves - visible
-        level.queue.append(order)
+        level.append(order)
         level.qty += visible
         level.hidden += leaves - visible
         level.count += 1
@@ -208,7 +208,8 @@ class BookMechanics(BookQueries):
         order.hidden -= visible
         level.qty += visible
         level.hidden -= visible
-        level.queue.append(order)
+        level.take_out(order)
+        level.append(order)
         kind = EventKind.REFRESHED
         events.append(
             OrderRefreshed(
@@ -226,15 +227,14 @@ class BookMechanics(BookQueries):
         )
 
     def _unlink(self, order: Order, level: PriceLevel) -> None:
-        """Take a resting order out of its level; its queue entry dies and is skipped later."""
+        """Take a resting order out of its level."""
+        level.take_out(order)
         level.qty -= order.leaves
         level.hidden -= order.hidden
         order.leaves = 0
         level.count -= 1
         if not level.count:
             (self._asks if order.side else self._bids).vacate(level)
-        elif len(level.queue) > 2 * level.count + 32:
-            level.compact()
 
     def _remove(self, order: Order, reason: Reason, now: int, events: list[Event]) -> None:
         """End a live order, resting or asleep."""
@@ -285,7 +285,7 @@ class BookMechanics(BookQueries):
         order.price = price
         order.leaves = qty
         order.hidden = 0
-        order.level = None
+        order.level = order.ahead = order.behind = None
         order.purpose = purpose
         order.terms = terms
         self._stops.add(order)

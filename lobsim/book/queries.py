@@ -168,7 +168,7 @@ class BookQueries:
         if order is None or order.level is None:
             return None
         ahead = 0
-        for other in order.level.queue:
+        for other in order.level.orders():
             if other is order:
                 break
             ahead += other.leaves
@@ -211,6 +211,6 @@ class BookQueries:
 
 def _view(side: BookSide) -> tuple[LevelView, ...]:
     return tuple(
-        (level.price, tuple((order.order_id, order.leaves, order.hidden) for order in level.queue if order.leaves))
+        (level.price, tuple((order.order_id, order.leaves, order.hidden) for order in level.orders()))
         for level in side.descending()
     )

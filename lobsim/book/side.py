@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from bisect import insort
-from collections import deque
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import NamedTuple
@@ -41,11 +40,23 @@ class Terms(NamedTuple):
 class Order:
     """A live order. `leaves` is displayed and open, `hidden` the rest of an iceberg.
 
-    `level` is None while a stop sleeps (its whole quantity is in `leaves`). An order that was cancelled, or replaced by
-    a new one further back, has ``leaves == 0``; its entry in the level's queue is skipped when the queue gets there.
+    `level` is None while a stop sleeps (its whole quantity is in `leaves`). Resting, it is a link of its level's queue:
+    `ahead` and `behind` are its neighbours in time priority.
     """
 
-    __slots__ = ("hidden", "leaves", "level", "order_id", "owner", "price", "purpose", "side", "terms")
+    __slots__ = (
+        "ahead",
+        "behind",
+        "hidden",
+        "leaves",
+        "level",
+        "order_id",
+        "owner",
+        "price",
+        "purpose",
+        "side",
+        "terms",
+    )
 
     order_id: int
     owner: int
@@ -56,12 +67,18 @@ class Order:
     level: PriceLevel | None
     purpose: Purpose
     terms: Terms | None
+    ahead: Order | None
+    behind: Order | None
 
 
 class PriceLevel:
-    """Orders at one price in time priority. `qty` and `hidden` are sums over live orders, `count` their number."""
+    """Orders at one price in time priority, `first` to `last`. `qty` and `hidden` are sums over them, `count` how many.
 
-    __slots__ = ("count", "hidden", "key", "price", "qty", "queue")
+    The orders themselves are the links of the queue: nearly every level of a busy book holds a single order, and a
+    container of its own for each would be most of the memory that a run touches.
+    """
+
+    __slots__ = ("count", "first", "hidden", "key", "last", "price", "qty")
 
     key: int
     price: int
@@ -70,13 +87,37 @@ class PriceLevel:
         self.qty = 0
         self.hidden = 0
         self.count = 0
-        self.queue: deque[Order] = deque()
+        self.first: Order | None = None
+        self.last: Order | None = None
 
-    def compact(self) -> None:
-        """Drop entries of orders that are done; called when they outnumber the live ones, so amortised O(1)."""
-        live = [order for order in self.queue if order.leaves]
-        self.queue.clear()  # in place: a walk may hold this very queue
-        self.queue.extend(live)
+    def append(self, order: Order) -> None:
+        """Put an order at the back of the queue."""
+        last = order.ahead = self.last
+        order.behind = None
+        self.last = order
+        if last is None:
+            self.first = order
+        else:
+            last.behind = order
+
+    def take_out(self, order: Order) -> None:
+        """Close the queue where an order leaves it."""
+        ahead, behind = order.ahead, order.behind
+        if ahead is None:
+            self.first = behind
+        else:
+            ahead.behind = behind
+        if behind is None:
+            self.last = ahead
+        else:
+            behind.ahead = ahead
+
+    def orders(self) -> Iterator[Order]:
+        """From first to last."""
+        order = self.first
+        while order is not None:
+            yield order
+            order = order.behind
 
 
 class BookSide:
@@ -136,7 +177,6 @@ class BookSide:
 
     def vacate(self, level: PriceLevel) -> None:
         """The last live order of `level` is gone. Amortised O(log n), mostly O(1)."""
-        level.queue.clear()
         if level is not self.best:
             return
         levels = self.levels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 import pytest
@@ -132,11 +131,19 @@ def miscounted_orders(book: OrderBook) -> None:
 
 def queue_of_an_empty_level(book: OrderBook) -> None:
     level = book._asks.levels[-104]
-    dead = book._bids.levels[99].queue[0].__class__()
-    dead.leaves = 0
-    dead.order_id = 99
-    dead.hidden = 0
-    level.queue = deque([dead])
+    level.last = book._bids.levels[99].first
+
+
+def queue_in_a_circle(book: OrderBook) -> None:
+    first = book._bids.levels[99].first
+    assert first is not None
+    first.behind = first
+
+
+def queue_without_its_way_back(book: OrderBook) -> None:
+    last = book._bids.levels[99].last
+    assert last is not None
+    last.ahead = None
 
 
 def order_of_another_level(book: OrderBook) -> None:
@@ -292,7 +299,9 @@ def another_order_expires(book: OrderBook) -> None:
         (order_of_the_side_below, "order 4 rests on the wrong side"),
         (drifted_hidden, "hidden quantity drifted at 99"),
         (miscounted_orders, "level 99 counts 3 orders, holds 2"),
-        (queue_of_an_empty_level, "empty level 104 keeps a queue"),
+        (queue_of_an_empty_level, "the queue of level 104 is torn"),
+        (queue_in_a_circle, "level 99 counts 2 orders, holds 10"),
+        (queue_without_its_way_back, "the queue of level 99 is torn"),
         (order_of_another_level, "order 1 points to another level"),
         (order_of_the_other_side, "order 1 rests on the wrong side"),
         (order_at_another_price, "order 1 rests at the wrong price"),

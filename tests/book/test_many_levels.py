@@ -97,19 +97,19 @@ def test_a_thousand_levels_are_sold_through() -> None:
     assert len(book) == 0
 
 
-def test_a_level_of_cancelled_orders_is_tidied_up() -> None:
+def test_orders_leave_a_level_from_everywhere() -> None:
     book = OrderBook()
-    book.submit(0, BUY, 1, 100)
-    for order_id in range(1, 400):
+    for order_id in range(400):
         book.submit(order_id, BUY, 1, 100)
-    lengths = []
-    for order_id in range(1, 399):
-        book.cancel(order_id)
+    left = list(range(400))
+    for turn in range(398):
+        gone = left.pop((0, -1, len(left) // 2, 1)[turn % 4])
+        assert [event.order_id for event in book.cancel(gone)] == [gone]
         book.check()
-        lengths.append(len(book._bids.levels[100].queue))
-    assert max(length - 2 * count for length, count in zip(lengths, range(399, 1, -1), strict=True)) == 32
-    assert lengths[-1] < 40
-    assert book.snapshot().bids == ((100, ((0, 1, 0), (399, 1, 0))),)
+    assert [order_id for order_id, _, _ in book.snapshot().bids[0][1]] == left
+    assert [event[2] for event in book.submit(400, SELL, 2)[1:]] == left
+    book.check()
+    assert book.bids() == []
 
 
 def test_the_near_end_of_the_index_is_halved_when_its_middle_grows() -> None:
@@ -155,15 +155,11 @@ def test_empty_levels_are_kept_for_a_while() -> None:
     book.check()
 
 
-def test_a_level_of_replaced_orders_is_tidied_up() -> None:
+def test_a_replaced_order_goes_to_the_back_again_and_again() -> None:
     book = OrderBook()
     for order_id in range(1, 22):
         book.submit(order_id, BUY, 1, 100)
-    lengths = []
-    for _ in range(200):
-        book.replace(1, 1, 100)
+    for turn in range(200):
+        book.replace(1 + turn % 3, 1, 100)
         book.check()
-        lengths.append(len(book._bids.levels[100].queue))
-    assert max(lengths) == 2 * 20 + 32 + 1, "tidied when more than 32 entries beyond twice the live orders are dead"
-    assert min(lengths[60:]) == 20 + 1
-    assert [order_id for order_id, _, _ in book.snapshot().bids[0][1]] == [*range(2, 22), 1]
+    assert [order_id for order_id, _, _ in book.snapshot().bids[0][1]] == [*range(4, 22), 3, 1, 2]

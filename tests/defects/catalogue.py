@@ -10,9 +10,19 @@ DEFECTS = [
         "fifo_lost_after_a_partial_fill",
         "mechanics",
         "                    maker.leaves = open_qty - leaves\n",
-        "                    maker.leaves = open_qty - leaves\n                    queue.rotate(-1)\n",
+        "                    maker.leaves = open_qty - leaves\n"
+        "                    level.take_out(maker)\n                    level.append(maker)\n",
     ),
-    Defect("newest_order_of_a_level_first", "matching", "level.queue.append(order)", "level.queue.appendleft(order)"),
+    Defect(
+        "newest_order_of_a_level_first",
+        "matching",
+        "        last = order.ahead = level.last  # PriceLevel.append\n        order.behind = None\n"
+        "        level.last = order\n        if last is None:\n            level.first = order\n        else:\n"
+        "            last.behind = order\n",
+        "        last = order.behind = level.first\n        order.ahead = None\n"
+        "        level.first = order\n        if last is None:\n            level.last = order\n        else:\n"
+        "            last.ahead = order\n",
+    ),
     Defect(
         "takers_price_used",
         "mechanics",
@@ -46,8 +56,20 @@ DEFECTS = [
     Defect(
         "level_quantity_drifts_on_cancels",
         "matching",
-        "        level.qty -= qty\n",
-        "        level.qty -= qty if level.count > 2 else 1\n",
+        "        order.leaves = 0\n        level.qty -= qty\n",
+        "        order.leaves = 0\n        level.qty -= qty if level.count > 2 else 1\n",
+    ),
+    Defect(
+        "level_quantity_drifts_on_mass_cancels",
+        "matching",
+        "            level.qty -= qty\n            if hidden:\n                level.hidden",
+        "            level.qty -= qty if level.count > 2 else 1\n            if hidden:\n                level.hidden",
+    ),
+    Defect(
+        "order_cancelled_from_the_middle_cuts_the_queue",
+        "side",
+        "            ahead.behind = behind\n",
+        "            ahead.behind = None\n",
     ),
     Defect(
         "filled_order_stays_on_file",
@@ -78,8 +100,8 @@ DEFECTS = [
     Defect(
         "emptied_level_remembers_its_hidden_lots",
         "matching",
-        "        level.hidden -= hidden\n",
-        "        level.hidden -= hidden - hidden // 4\n",
+        "        if hidden:\n            level.hidden -= hidden\n",
+        "        if hidden:\n            level.hidden -= hidden - hidden // 4\n",
         questions=True,
     ),
     # --- time in force
@@ -118,8 +140,8 @@ DEFECTS = [
     Defect(
         "fok_forgets_its_owners_orders",
         "mechanics",
-        "                    if guarded and order.owner == owner:\n                        # Hidden",
-        "                    if False:\n                        # Hidden",
+        "                if guarded and order.owner == owner:\n                    # Hidden",
+        "                if False:\n                    # Hidden",
     ),
     Defect(
         "post_only_crosses",
@@ -131,8 +153,8 @@ DEFECTS = [
     Defect(
         "post_only_takes_the_short_road_and_trades",
         "matching",
-        "            or (post_only and (tif or self._crosses(side, ticks)))\n",
-        "            or (post_only and tif)\n",
+        "(self._bids.best_key - ticks if side else ticks + self._asks.best_key) >= 0",
+        "False",
     ),
     Defect(
         "post_only_forgotten_at_rest",
@@ -261,8 +283,8 @@ DEFECTS = [
     Defect(
         "iceberg_refill_keeps_its_place",
         "mechanics",
-        "        level.hidden -= visible\n        level.queue.append(order)\n",
-        "        level.hidden -= visible\n        level.queue.appendleft(order)\n",
+        "        level.hidden -= visible\n        level.take_out(order)\n        level.append(order)\n",
+        "        level.hidden -= visible\n",
     ),
     Defect(
         "iceberg_shows_more_than_its_slice",
@@ -323,26 +345,26 @@ DEFECTS = [
     Defect(
         "mass_cancel_forgets_an_order",
         "matching",
-        "        for order in list(self._owned.get(owner, {}).values()):\n",
-        "        for order in list(self._owned.get(owner, {}).values())[:3]:\n",
+        "        for order_id, order in list(owned.items()):\n",
+        "        for order_id, order in list(owned.items())[:3]:\n",
     ),
     Defect(
         "mass_cancel_of_the_wrong_side",
         "matching",
-        "            if side is None or order.side == side:\n",
-        "            if not side or order.side == side:\n",
+        "            if side is not None and order.side != side:\n",
+        "            if side and order.side != side:\n",
     ),
     Defect(
         "mass_cancel_newest_first",
         "matching",
-        "        for order in list(self._owned.get(owner, {}).values()):\n",
-        "        for order in list(self._owned.get(owner, {}).values())[::-1]:\n",
+        "        for order_id, order in list(owned.items()):\n",
+        "        for order_id, order in list(owned.items())[::-1]:\n",
     ),
     Defect(
         "mass_cancel_spares_sleeping_stops",
         "matching",
-        "            if side is None or order.side == side:\n",
-        "            if order.level is not None and (side is None or order.side == side):\n",
+        "                self._remove(order, _MASS_CANCEL, now, events)\n",
+        "",
     ),
     # --- rejections and answers
     Defect(
