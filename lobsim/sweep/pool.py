@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -94,7 +94,7 @@ def run_jobs(
     workers: int,
     *,
     on_death: Callable[[J, str, int], None] | None = None,
-) -> Iterator[Answer[J, R]]:
+) -> Generator[Answer[J, R], None, None]:
     """Do all jobs on `workers` processes and yield their answers as they come.
 
     function: a module's own function, called as function(job); job and value are pickled. workers = 0 does all in

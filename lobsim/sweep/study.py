@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from lobsim.errors import InputError
 from lobsim.sweep.files import AblationEntry, CellEntry, Header, Result
 from lobsim.sweep.job import Job, run_job
 from lobsim.sweep.plan import MOST_RUNS, Cell, split_list
-from lobsim.sweep.pool import Answer, run_jobs
+from lobsim.sweep.pool import run_jobs
 from lobsim.sweep.store import Store, read_results, read_study_file
 
 MOST_WORKERS = 1024
@@ -182,13 +183,13 @@ def _work(
         tell(f"{job.cell.label}, seed {job.seed}: {how} (attempt {attempt})")
 
     tell()
-    answers: Iterable[Answer[Job, dict[str, Any]]] = run_jobs(run_job, jobs, workers, on_death=on_death) if jobs else ()
-    for job, value, failure, attempts in answers:
-        figures = {"status": "failed", "reason": failure} if value is None else {"status": "done", **value}
-        store.add(job.cell.key, Result(cell=job.cell.label, seed=job.seed, attempts=attempts, **figures))
-        done += 1
-        failed += value is None
-        tell("" if value is not None else f"{job.cell.label}, seed {job.seed}: {failure}")
+    with closing(run_jobs(run_job, jobs, workers, on_death=on_death)) as answers:  # an interrupt stops workers at once
+        for job, value, failure, attempts in answers:
+            figures = {"status": "failed", "reason": failure} if value is None else {"status": "done", **value}
+            store.add(job.cell.key, Result(cell=job.cell.label, seed=job.seed, attempts=attempts, **figures))
+            done += 1
+            failed += value is None
+            tell("" if value is not None else f"{job.cell.label}, seed {job.seed}: {failure}")
 
 
 def read_study(folder: str | Path) -> Study:

@@ -334,7 +334,12 @@ def _start(scenario: Path, out: Path, seeds: int = 2) -> subprocess.Popen[str]:
     """Runs of about a second each on one worker, in a process group of their own."""
     command = [sys.executable, "-m", "lobsim", "sweep", str(scenario), "--seeds", str(seeds), "--workers", "1"]
     busier = ["--set", "background.limit_rate=100", "--until", "20s", "--out", str(out)]
-    return subprocess.Popen([*command, *busier], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # as a shell's background job these tests ignore interrupts, and the child would inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen([*command, *busier], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _workers(pid: int) -> list[int]:

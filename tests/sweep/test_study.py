@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 from lobsim.errors import InputError, RunError
 from lobsim.sweep import Progress, Study, grid, make_cell, parse_axis, read_study, run_study
 from lobsim.sweep.cells import cell_summaries, headlines, is_flag, unit_of
+from lobsim.sweep.store import Store
 from lobsim.units import NS_PER_S
 from tests.cli.conftest import SCENARIO
 
@@ -232,6 +234,25 @@ def test_run_folders_go_as_soon_as_they_are_measured(tmp_path: Path) -> None:
     left: list[Path] = []
     assert _run(tmp_path, [1, 2], on_progress=lambda _: left.extend(tmp_path.glob("work/*"))).complete
     assert left == []
+
+
+def test_an_interrupt_between_two_answers_stops_the_workers_before_their_folders_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work = []
+    clean = Store.clean
+    monkeypatch.setattr(Store, "clean", lambda store: at_work.append(multiprocessing.active_children()) or clean(store))
+
+    def interrupt(step: Progress) -> None:
+        if step.done == 1:
+            assert len(multiprocessing.active_children()) == 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(tmp_path, [1, 2, 3], workers=1, on_progress=interrupt)
+    assert at_work == [[], []]
+    assert not list(tmp_path.glob("work/*"))
+    assert len(list((tmp_path / "results").iterdir())) == 1
 
 
 def test_numbers_of_workers_and_runs_are_bounded(tmp_path: Path) -> None:
