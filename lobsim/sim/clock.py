@@ -171,9 +171,7 @@ class Alarm(Event):
         if time_ns < clock._now or self.callbacks is not None:
             raise ValueError(f"cannot arm for {time_ns} ns at {clock.now} ns: it is past, or the alarm is armed")
         self.callbacks = _RINGS  # taken off when it rings
-        mixed = (self._key ^ time_ns) * 0x9E3779B97F4A7C15 & _MASK  # tie_key in place: nearly all events are alarms
-        mixed = (mixed ^ mixed >> 29) * 0xBF58476D1CE4E5B9 & _MASK
-        heappush(clock._queue, (time_ns, self._class | mixed ^ mixed >> 32, next(clock._eid), self))
+        heappush(clock._queue, (time_ns, self._class | tie_key(self._key, time_ns), next(clock._eid), self))
 
 
 def every(
