@@ -121,11 +121,11 @@ class BookQueries:
 
     def bids(self, limit: int | None = None) -> list[tuple[int, int]]:
         """(price, displayed lots) of bid levels, highest price first, at most `limit` of them."""
-        return self._bids.shown(limit)
+        return [(level.price, level.qty) for level in islice(self._bids.descending(), limit)]
 
     def asks(self, limit: int | None = None) -> list[tuple[int, int]]:
         """(price, displayed lots) of ask levels, lowest price first, at most `limit` of them."""
-        return self._asks.shown(limit)
+        return [(level.price, level.qty) for level in islice(self._asks.descending(), limit)]
 
     def levels(self, side: Side, limit: int | None = None) -> list[tuple[int, int, int]]:
         """(price, displayed lots, hidden lots) of one side's levels, best first."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from bisect import insort
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain
 from typing import NamedTuple
 
 from sortedcontainers import SortedList
@@ -208,14 +208,6 @@ class BookSide:
             level = levels[key]
             if level.count:
                 yield level
-
-    def shown(self, limit: int | None = None) -> list[tuple[int, int]]:
-        """(price, displayed lots) of levels with live orders, best first, at most `limit` of them."""
-        levels = self.levels
-        keys = chain(reversed(self.near), reversed(self.far))
-        if limit is None:  # keyframes of whole books: a generator for each level would cost as much again
-            return [(level.price, level.qty) for key in keys if (level := levels[key]).count]
-        return [(level.price, level.qty) for level in islice(self.descending(), limit)]
 
     def _forget_empty(self, opening: PriceLevel) -> None:
         """Called when the levels have doubled since the last time, so amortised O(1) per level opened."""
