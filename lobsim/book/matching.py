@@ -295,20 +295,9 @@ class OrderBook(BookMechanics):
             if level is None:
                 self._remove(order, _MASS_CANCEL, now, events)
                 continue
-            # _remove in one piece: most orders of a market maker end here, alone at their level
-            hidden = order.hidden
-            qty = order.leaves
-            order.leaves = 0
-            level.qty -= qty
-            if hidden:
-                level.hidden -= hidden
-                qty += hidden
-            count = level.count = level.count - 1
-            if count:
-                level.take_out(order)
-            else:
-                level.first = level.last = None
-                (self._asks if order.side else self._bids).vacate(level)
+            hidden = order.hidden  # the rest of _remove in place: most orders of a market maker end here
+            qty = order.leaves + hidden
+            self._unlink(order, level)
             del live[order_id], owned[order_id]
             ended = (_CANCELED, now, order_id, owner, order.side, order.price, qty, _MASS_CANCEL, hidden, None)
             events.append(_new(OrderCanceled, ended))

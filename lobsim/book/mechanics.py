@@ -228,12 +228,14 @@ class BookMechanics(BookQueries):
 
     def _unlink(self, order: Order, level: PriceLevel) -> None:
         """Take a resting order out of its level."""
-        level.take_out(order)
         level.qty -= order.leaves
         level.hidden -= order.hidden
         order.leaves = 0
-        level.count -= 1
-        if not level.count:
+        count = level.count = level.count - 1
+        if count:
+            level.take_out(order)
+        else:
+            level.first = level.last = None
             (self._asks if order.side else self._bids).vacate(level)
 
     def _remove(self, order: Order, reason: Reason, now: int, events: list[Event]) -> None:

@@ -61,9 +61,9 @@ DEFECTS = [
     ),
     Defect(
         "level_quantity_drifts_on_mass_cancels",
-        "matching",
-        "            level.qty -= qty\n            if hidden:\n                level.hidden",
-        "            level.qty -= qty if level.count > 2 else 1\n            if hidden:\n                level.hidden",
+        "mechanics",
+        "        level.qty -= order.leaves\n        level.hidden -= order.hidden\n",
+        "        level.qty -= order.leaves if level.count > 2 else 1\n        level.hidden -= order.hidden\n",
     ),
     Defect(
         "order_cancelled_from_the_middle_cuts_the_queue",
