@@ -5,14 +5,14 @@ Nothing here reads a recorded table: `Witness` stands beside the book and notes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
 from lobsim.book import OrderBook
-from lobsim.events import Command, EventKind, Purpose, Side
+from lobsim.events import Advance, Command, EventKind, Purpose, Side
 from lobsim.measure import Run
 from tests.measure.recording import MemoryRecorder, apply
 
@@ -55,7 +55,7 @@ class Witness:
         self.trades: list[Print] = []
         self.first_quote: int | None = None
         quote = (None, 0, None, 0)
-        for command in commands:
+        for command in _with_expiries(book, commands):
             events = apply(book, command)
             recorder.events(0, events)
             self.trades += [Print(e[1], e[4], e[5], e[6], e[7], e[8]) for e in events if e[0] == EventKind.TRADE]
@@ -75,6 +75,15 @@ class Witness:
 
     def intervals(self, step: int) -> list[tuple[int, int]]:
         return list(pairwise(range(0, self.end_ns + 1, step)))
+
+
+def _with_expiries(book: OrderBook, commands: Sequence[Command]) -> Iterator[Command]:
+    """The commands, and between two of them a look at every moment at which an order expires."""
+    for command in commands:
+        until = command.time_ns
+        while until is not None and (due := book.next_expiry_ns) is not None and book.time_ns < due < until:
+            yield Advance(due)
+        yield command
 
 
 def costs(seen: Witness, horizon: int) -> list[tuple[Fraction | None, Fraction | None, Fraction | None]]:
